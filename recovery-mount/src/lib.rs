@@ -1,0 +1,2 @@
+//! Turns a mount plan into a sealed, signed mount script.
+#![forbid(unsafe_code)]

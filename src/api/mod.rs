@@ -1,0 +1,1 @@
+//! CONTROL PLANE: the HTTPS API, one resource a file.

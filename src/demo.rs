@@ -1,0 +1,1 @@
+//! `itemlift demo`: the whole path, proven on this machine.

@@ -1,0 +1,1 @@
+//! GRANTS: their life, credentials, certificates and state database.

@@ -1,0 +1,1 @@
+//! The initiator side of iSCSI, as far as the demo and the tests need it.

@@ -1,0 +1,2 @@
+//! The `itemlift` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! RECOVERY POINTS: sources, the catalog, disk images.

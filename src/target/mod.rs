@@ -1,0 +1,1 @@
+//! DATA PLANE: listener, TLS, driver of the protocol machine, reader.

@@ -1,0 +1,1 @@
+//! `itemlift tunnel`: listens on loopback, carries iSCSI to the server over TLS.
