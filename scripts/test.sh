@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands: format, lints, docs, unit and
+# integration tests, libiscsi against the release binary, and the mount script in a
+# Debian guest. Installs what is missing with apt. `scripts/test.sh STEP...` runs
+# only the steps named; `scripts/test.sh --list` names them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+STEPS=(tools format lint docs unit script release demo interop guest)
+started=$SECONDS
+
+main() {
+    case "${1-}" in
+        --list) printf '%s\n' "${STEPS[@]}"; return ;;
+        -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; return ;;
+    esac
+    local step
+    for step in "$@"; do
+        [[ " ${STEPS[*]} " == *" $step "* ]] || {
+            echo "scripts/test.sh: there is no step '$step'; the steps are: ${STEPS[*]}" >&2
+            exit 2
+        }
+    done
+    [[ $# -gt 0 ]] || set -- "${STEPS[@]}"
+    for step in "$@"; do
+        run "$step"
+    done
+    echo "all steps passed in $((SECONDS - started)) s: $*"
+}
+
+run() {
+    local before=$SECONDS
+    echo "== $1"
+    "step_$1"
+    echo "== $1: $((SECONDS - before)) s"
+}
+
+step_tools() {
+    scripts/apt-tools.sh
+    # ruff comes from PyPI; a folder of its own keeps it away from the system's Python.
+    if ! [[ -x target/python-tools/bin/ruff ]]; then
+        echo "installing ruff into target/python-tools"
+        python3 -m venv target/python-tools
+        target/python-tools/bin/pip install --quiet --disable-pip-version-check ruff==0.17.5
+    fi
+}
+
+step_format() {
+    cargo fmt --all --check
+    target/python-tools/bin/ruff format --check .
+}
+
+step_lint() {
+    cargo clippy --locked --workspace --all-targets -- -D warnings
+    target/python-tools/bin/ruff check .
+    git ls-files '*.sh' .ci/run | xargs shellcheck
+}
+
+step_docs() {
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+}
+
+step_unit() {
+    cargo test --locked --workspace
+}
+
+step_script() {
+    (cd recovery-mount/linux && python3 -B -m unittest discover --start-directory tests)
+}
+
+step_release() {
+    cargo build --locked --release
+}
+
+step_demo() {
+    target/release/itemlift demo --once
+}
+
+step_interop() {
+    python3 tests/interop/run.py
+}
+
+step_guest() {
+    scripts/guest.sh --all
+}
+
+main "$@"

@@ -1,0 +1,133 @@
+"""An itemlift server of its own, with one VM of one disk and a grant on it."""
+
+import contextlib
+import json
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = ROOT / "target/release/itemlift"
+READY_SECONDS = 10
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for_port(port, process):
+    """Returns when something listens on the loopback port; raises when process ends first."""
+    until = time.monotonic() + READY_SECONDS
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args[0]} ended with status {process.returncode}")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.02)
+    raise RuntimeError(f"nothing listens on port {port} after {READY_SECONDS} s")
+
+
+class Server:
+    """`with Server(image) as server:` serves the raw image as VM `vm`."""
+
+    def __init__(self, image, binary=BINARY, extra_config=""):
+        self.binary, self.image, self.extra_config = binary, Path(image), extra_config
+        self.tls_port, self.plain_port = free_port(), free_port()
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            self.state = self.folder / "state"
+            self.log = stack.enter_context(open(self.folder / "serve.log", "w+"))
+            self.lay_out_source()
+            self.run("init", "--state", self.state, "--host", "127.0.0.1")
+            self.configure()
+            self.process = self.start("serve", "--state", self.state)
+            stack.callback(self.stop, self.process)
+            wait_for_port(self.tls_port, self.process)
+            wait_for_port(self.plain_port, self.process)
+            self.bundle = self.create_grant()
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception):
+        self.stack.close()
+
+    def lay_out_source(self):
+        point = self.folder / "source/vm/2026-11-20T02-00-00Z"
+        point.mkdir(parents=True)
+        (point / "disk0.raw").hardlink_to(self.image)
+
+    def configure(self):
+        (self.state / "itemlift.toml").write_text(
+            f'site = "interop"\n'
+            f'listen = ["127.0.0.1:{self.tls_port}"]\n'
+            f'advertise = "127.0.0.1:{self.tls_port}"\n'
+            f'plain = "127.0.0.1:{self.plain_port}"\n'
+            f"{self.extra_config}\n"
+            f'[[source]]\nkind = "images"\npath = "{self.folder}/source"\n'
+        )
+
+    def create_grant(self):
+        self.bundle_file = self.folder / "bundle.json"
+        self.run(
+            *("grant", "create", "--state", self.state, "--vm", "vm", "--os", "bundle"),
+            *("--out", self.bundle_file, "--format", "json"),
+        )
+        return json.loads(self.bundle_file.read_text())
+
+    def url(self, port, lun=0):
+        """The URL by which libiscsi reaches a LUN with mutual CHAP."""
+        initiator, target = self.bundle["initiator"], self.bundle["target"]
+        return (
+            f"iscsi://{initiator['user']}%{initiator['secret']}@127.0.0.1:{port}"
+            f"/{self.bundle['iqn']}/{lun}"
+            f"?target_user={target['user']}&target_password={target['secret']}"
+        )
+
+    @contextlib.contextmanager
+    def tunnel(self):
+        """Runs `itemlift tunnel`; gives the loopback port it listens on."""
+        port = free_port()
+        process = self.start(
+            "tunnel", "--bundle", self.bundle_file, "--listen", f"127.0.0.1:{port}"
+        )
+        try:
+            wait_for_port(port, process)
+            yield port
+        finally:
+            self.stop(process)
+
+    def run(self, *arguments):
+        done = subprocess.run(
+            [self.binary, *map(str, arguments)], capture_output=True, text=True, timeout=60
+        )
+        if done.returncode:
+            raise RuntimeError(f"itemlift {arguments[0]}: {done.stderr.strip()}{self.tail()}")
+        return done.stdout
+
+    def start(self, *arguments):
+        return subprocess.Popen(
+            [self.binary, *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=self.log,
+        )
+
+    def tail(self):
+        self.log.flush()
+        lines = (self.folder / "serve.log").read_text().splitlines()[-20:]
+        return "".join(f"\n  server: {line}" for line in lines)
+
+    @staticmethod
+    def stop(process):
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
