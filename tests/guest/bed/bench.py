@@ -1,0 +1,72 @@
+"""Runs scenarios one after the other in one guest.
+
+A failure throws the guest away, as it may be left in any state; another is up in seconds.
+"""
+
+import shutil
+
+from bed.case import Case
+from bed.disks import disks
+from bed.image import GuestImage
+from bed.machine import Machine
+from bed.shell import Shell
+from bed.timing import Timing
+
+
+class Bench:
+    def __init__(self, folder):
+        self.folder = folder
+        self.image = GuestImage()
+        self.disks = disks(self.image)
+        self.machine = None
+        self.boots = []
+        self.timing = Timing()
+
+    def run(self, name, scenario):
+        """None, or what went wrong. The guest stays up for the next one only if all was well."""
+        folder = self.folder / name
+        folder.mkdir()
+        case = Case(self.shell(), self.disks, folder, self.timing)
+        try:
+            case.open()
+            scenario.run(case)
+            left = case.close()
+        except (AssertionError, TimeoutError) as error:
+            problem = f"{error}\n{self.surroundings(case)}"
+        else:
+            problem = "left behind:\n  " + "\n  ".join(left) if left else None
+        finally:
+            case.end_servers()
+        if problem:
+            self.discard_machine()
+        else:
+            shutil.rmtree(folder)
+        return problem
+
+    def shell(self):
+        if self.machine is None:
+            folder = self.folder / f"machine{len(self.boots)}"
+            folder.mkdir()
+            self.machine = Machine(self.image, folder)
+            self.boots.append(self.machine.boot_seconds)
+            # A machine with open-iscsi has its daemon at hand (systemd would start it by its
+            # socket) and the folders that iscsiadm makes when it is first used.
+            folders = "mkdir -p /etc/iscsi/nodes /etc/iscsi/ifaces /etc/iscsi/send_targets"
+            Shell(self.machine.port).sh(f"modprobe iscsi_tcp && iscsid && {folders}")
+        return Shell(self.machine.port)
+
+    def surroundings(self, case):
+        """What helps to understand a failure: the server's log and the kernel's last words."""
+        logs = [f"server log:\n{server.log()}" for server in case.servers]
+        kernel = self.shell().run(
+            "sh", "-c", "dmesg | tail -25; iscsiadm -m session; findmnt -l -t noproc | tail -8"
+        )
+        return "\n".join([*logs, f"guest:\n{kernel.text}"])
+
+    def discard_machine(self):
+        self.end()
+
+    def end(self):
+        if self.machine is not None:
+            self.machine.kill()
+            self.machine = None

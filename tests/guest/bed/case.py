@@ -1,0 +1,65 @@
+"""What a scenario works with: the guest, a server of its own, scripts, and its checks."""
+
+from bed.leaks import HostState
+from bed.script import MountScript
+from bed.server import Server
+
+WORK = "/root/work"
+
+
+class Case:
+    """One run of one scenario. Servers start when first asked for and end with it."""
+
+    def __init__(self, shell, disks, folder, timing):
+        self.shell = shell
+        self.disks = disks
+        self.folder = folder
+        self.timing = timing
+        self.servers = []
+        self.cleanups = []
+        self.host = None
+
+    def open(self):
+        self.host = HostState(self.shell)
+
+    def serve(self, vms):
+        """A server with these VMs: name -> list of (disk, form)."""
+        server = Server(self.folder / f"server{len(self.servers)}")
+        self.servers.append(server)
+        for vm, disks in vms.items():
+            server.add_point(vm, [self._file(number, *disk) for number, disk in enumerate(disks)])
+        server.init()
+        server.start()
+        return server
+
+    def _file(self, number, name, form):
+        return (f"disk{number}.{'raw' if form == 'raw' else 'qcow2'}", self.disks[name].form(form))
+
+    def script(self, disks, vm="web01", lifetime=None, folder=WORK):
+        """A server that has this VM, a grant for it, and its script in the guest."""
+        self.server = self.serve({vm: disks})
+        return self.deliver(self.server.grant(vm, lifetime), folder)
+
+    def deliver(self, grant, folder=WORK):
+        self.cleanups.append(lambda: self.shell.must("rm", "-rf", folder))
+        return MountScript(self.shell, grant, folder)
+
+    def manifests(self, *names):
+        merged = {}
+        for name in names:
+            merged.update(self.disks[name].manifests())
+        return merged
+
+    def afterwards(self, action):
+        """Puts back what the scenario changed on the machine; the last is done first."""
+        self.cleanups.append(action)
+
+    def close(self):
+        """Undoes the scenario's own changes; what differs then is the product's doing."""
+        while self.cleanups:
+            self.cleanups.pop()()
+        return self.host.changes()
+
+    def end_servers(self):
+        for server in self.servers:
+            server.kill()

@@ -1,0 +1,91 @@
+"""One running guest: QEMU, its console log, and the port to the agent inside."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from bed.port import AgentPort, GuestError
+
+BOOT_LIMIT_SECONDS = 120
+MEMORY_MIB = 1536
+
+# `max` gives the emulated processor AES and SHA instructions, which the tunnel's TLS uses.
+PROCESSOR = ["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max", "-smp", "2"]
+KERNEL_LINE = (
+    "root=/dev/vda console=ttyS0 quiet loglevel=4 panic=-1 net.ifnames=0 audit=0 mitigations=off "
+    "random.trust_cpu=on nokaslr tsc=reliable no_timer_check rcupdate.rcu_expedited=1 nowatchdog"
+)
+
+
+class Machine:
+    """A booted guest. What it writes to its own disk is thrown away at the end.
+
+    `disks` are images, raw or *.qcow2, that it may write to: /dev/vdb, /dev/vdc, … in their order.
+    """
+
+    def __init__(self, image, folder: Path, disks=()):
+        self.folder = folder
+        self.console = folder / "console.log"
+        socket = folder / "agent.sock"
+        command = ["qemu-system-x86_64", *PROCESSOR, "-m", str(MEMORY_MIB)]
+        command += ["-M", "pc,usb=off,vmport=off"]
+        command += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+        command += ["-serial", f"file:{self.console}"]
+        command += ["-kernel", str(image.kernel), "-initrd", str(image.initrd)]
+        command += ["-append", KERNEL_LINE]
+        command += _disk(image.root, "snapshot=on")
+        for disk in disks:
+            command += _disk(disk, "cache=unsafe,discard=unmap,detect-zeroes=unmap")
+        command += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]
+        command += ["-object", "rng-random,id=rng,filename=/dev/urandom"]
+        command += ["-device", "virtio-rng-pci,rng=rng"]
+        command += ["-chardev", f"socket,id=agent,path={socket},server=on,wait=off"]
+        command += ["-device", "virtio-serial-pci"]
+        command += ["-device", "virtserialport,chardev=agent,name=agent"]
+        started = time.monotonic()
+        with open(folder / "qemu.log", "wb") as log:
+            # Its temporary overlay of the root disk lies beside its log.
+            environment = dict(os.environ, TMPDIR=str(folder))
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
+        try:
+            self.port = AgentPort(socket, alive=lambda: self.process.poll() is None)
+            self.port.greet(BOOT_LIMIT_SECONDS)
+        except GuestError as error:
+            self.kill()
+            raise GuestError(f"the guest did not start: {error}\n{self.last_words()}") from error
+        self.boot_seconds = time.monotonic() - started
+
+    def power_off(self):
+        """Flushes its disks and ends; needed when their content is to be kept."""
+        self.port.post({"do": "power_off"})
+        try:
+            self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired as error:
+            self.kill()
+            raise GuestError("the guest did not power off") from error
+        self.port.close()
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def last_words(self):
+        words = []
+        for log in (self.folder / "qemu.log", self.console):
+            if log.exists():
+                words += log.read_text(errors="replace").splitlines()[-15:]
+        return "\n".join(words)
+
+
+def _disk(path, options):
+    form = "qcow2" if path.suffix == ".qcow2" else "raw"
+    return ["-drive", f"file={path},format={form},if=virtio,{options}"]

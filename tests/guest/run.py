@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Runs the mount script's scenarios on a real Debian kernel under QEMU.
+
+Prints a table scenario × result × seconds and, last, `N passed, N failed`. The guest image and
+the disks are made at the first run and kept under target/guest; --rebuild makes them anew.
+"""
+
+import argparse
+import importlib
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from bed.bench import Bench
+from bed.cache import CACHE, GUEST_FILES, say
+from bed.port import GuestError
+from bed.timing import timing_table
+
+TOOLS = ("qemu-system-x86_64", "qemu-img", "mmdebstrap", "mkfs.ext4", "tgtd", "tgtadm")
+
+
+def main():
+    options = arguments()
+    names = scenario_names()
+    if options.list:
+        for name in names:
+            print(f"{name:32} {load(name).__doc__.strip().splitlines()[0]}")
+        return 0
+    chosen = names if options.all else options.scenario
+    unknown = sorted(set(chosen) - set(names))
+    if unknown or not chosen:
+        say(f"no such scenario: {', '.join(unknown)}" if unknown else "name scenarios, or --all")
+        say("run with --list to see them")
+        return 2
+    missing = [tool for tool in TOOLS if not shutil.which(tool)]
+    if missing:
+        say(f"the guest test needs {', '.join(missing)}: run scripts/apt-tools.sh")
+        return 1
+    if options.rebuild:
+        shutil.rmtree(CACHE, ignore_errors=True)
+    return run_all(chosen, options)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scenario", nargs="*", help="a scenario's name, as --list shows it")
+    parser.add_argument("--all", action="store_true", help="run every scenario")
+    parser.add_argument("--list", action="store_true", help="show the scenarios")
+    parser.add_argument("--rebuild", action="store_true", help="make guest image and disks anew")
+    parser.add_argument("--timing", action="store_true", help="say where the mounting time goes")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep each run's folder, also when it passes"
+    )
+    return parser.parse_args()
+
+
+def scenario_names():
+    return sorted(path.stem for path in (GUEST_FILES / "scenarios").glob("*.py"))
+
+
+def load(name):
+    return importlib.import_module(f"scenarios.{name}")
+
+
+def run_all(chosen, options):
+    results = []
+    CACHE.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=CACHE))
+    bench = Bench(folder)
+    try:
+        for name in chosen:
+            started = time.monotonic()
+            problem = run_one(bench, name)
+            seconds = time.monotonic() - started
+            results.append((name, problem, seconds))
+            say(f"{'FAILED' if problem else 'passed'} {name} ({seconds:.1f} s)")
+            if problem:
+                say(problem)
+    finally:
+        bench.end()
+    report(results, bench, options)
+    failed = sum(1 for _, problem, _ in results if problem)
+    if failed or options.keep:
+        say(f"logs: {folder}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"{len(results) - failed} passed, {failed} failed", flush=True)
+    return 1 if failed else 0
+
+
+def run_one(bench, name):
+    """What went wrong, as text; None when all was as expected."""
+    try:
+        return bench.run(name, load(name))
+    except GuestError as error:
+        bench.discard_machine()
+        return f"the test bed failed: {error}"
+    except Exception:
+        bench.discard_machine()
+        return traceback.format_exc()
+
+
+def report(results, bench, options):
+    width = max(len(name) for name, _, _ in results)
+    print(f"{'scenario':{width}}  result  seconds")
+    for name, problem, seconds in results:
+        print(f"{name:{width}}  {'FAILED' if problem else 'passed'}  {seconds:7.1f}")
+    boots = ", ".join(f"{boot:.1f}" for boot in bench.boots)
+    print(f"guest booted {len(bench.boots)} times, in {boots} s")
+    if options.timing:
+        print(timing_table(bench.timing))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
