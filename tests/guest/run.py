@@ -19,7 +19,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from bed.bench import Bench
 from bed.cache import CACHE, GUEST_FILES, say
 from bed.port import GuestError
-from bed.timing import timing_table
 
 TOOLS = ("qemu-system-x86_64", "qemu-img", "mmdebstrap", "mkfs.ext4", "tgtd", "tgtadm")
 
@@ -113,7 +112,7 @@ def report(results, bench, options):
     boots = ", ".join(f"{boot:.1f}" for boot in bench.boots)
     print(f"guest booted {len(bench.boots)} times, in {boots} s")
     if options.timing:
-        print(timing_table(bench.timing))
+        print("\n".join(bench.timing))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from bed.disks import disks
 from bed.image import GuestImage
 from bed.machine import Machine
 from bed.shell import Shell
-from bed.timing import Timing
 
 
 class Bench:
@@ -20,7 +19,7 @@ class Bench:
         self.disks = disks(self.image)
         self.machine = None
         self.boots = []
-        self.timing = Timing()
+        self.timing = []
 
     def run(self, name, scenario):
         """None, or what went wrong. The guest stays up for the next one only if all was well."""

@@ -1,8 +1,11 @@
 """What a scenario works with: the guest, a server of its own, scripts, and its checks."""
 
+import shutil
+import subprocess
+
 from bed.leaks import HostState
 from bed.script import MountScript
-from bed.server import Server
+from bed.server import EARLIER_POINT, Server
 
 WORK = "/root/work"
 
@@ -22,10 +25,15 @@ class Case:
     def open(self):
         self.host = HostState(self.shell)
 
-    def serve(self, vms):
-        """A server with these VMs: name -> list of (disk, form)."""
+    def server(self):
+        """A server with an empty source, not initialised yet."""
         server = Server(self.folder / f"server{len(self.servers)}")
         self.servers.append(server)
+        return server
+
+    def serve(self, vms):
+        """A running server with these VMs: name -> list of (disk, form)."""
+        server = self.server()
         for vm, disks in vms.items():
             server.add_point(vm, [self._file(number, *disk) for number, disk in enumerate(disks)])
         server.init()
@@ -37,12 +45,21 @@ class Case:
 
     def script(self, disks, vm="web01", lifetime=None, folder=WORK):
         """A server that has this VM, a grant for it, and its script in the guest."""
-        self.server = self.serve({vm: disks})
-        return self.deliver(self.server.grant(vm, lifetime), folder)
+        server = self.serve({vm: disks})
+        return self.deliver(server.grant(vm, lifetime), folder)
 
     def deliver(self, grant, folder=WORK):
         self.cleanups.append(lambda: self.shell.must("rm", "-rf", folder))
         return MountScript(self.shell, grant, folder)
+
+    def over_earlier_point(self, disk):
+        """The disk's top image, its backing file named as it lies from this point's folder."""
+        top = self.folder / "top.qcow2"
+        shutil.copy(disk.form("top"), top)
+        backing = f"../{EARLIER_POINT}/base.qcow2"
+        rebase = ["qemu-img", "rebase", "-u", "-f", "qcow2", "-F", "qcow2", "-b", backing]
+        subprocess.run([*rebase, str(top)], check=True)
+        return top
 
     def manifests(self, *names):
         merged = {}

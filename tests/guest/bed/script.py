@@ -31,19 +31,30 @@ class MountScript:
         """Mounts and returns with the script in the background."""
         done = self.run("--detach", "--password-stdin", "--format", "json", *flags, **options)
         assert done.status == 0, f"mounting ended with {done.status}:\n{done.text}"
-        return Report(self.shell, done.stdout, done.stderr, done.seconds)
+        return Report(self.shell, done.stdout, done.marks)
 
     def stay(self, *flags, **options):
         """Mounts and returns with the script in the foreground, waiting."""
         options.setdefault("cwd", self.folder)
         words = ["python3", self.path, "--password-stdin", "--format", "json", *flags]
         running = self.shell.spawn(*words, stdin=self.grant.password + "\n", **options)
-        text = running.wait_for('"volumes"', limit=MOUNT_LIMIT_SECONDS)
+        running.wait_for('"volumes"', limit=MOUNT_LIMIT_SECONDS)
         state = running.state()
-        return running, Report(self.shell, state["stdout"], text, state["seconds"])
+        return running, Report(self.shell, state["stdout"], state["marks"])
+
+    def on_terminal(self, *flags, **options):
+        """Starts it on a terminal and types the password."""
+        options.setdefault("cwd", self.folder)
+        running = self.shell.spawn("python3", self.path, *flags, terminal=True, **options)
+        running.wait_for("assword")
+        running.type(self.grant.password + "\n")
+        return running
 
     def status(self):
-        return self.run("--status", "--format", "json", limit=CLOSE_LIMIT_SECONDS)
+        """The report of `--status`; what it ended with must be 0."""
+        done = self.run("--status", "--format", "json", limit=CLOSE_LIMIT_SECONDS)
+        ends_with(done, 0)
+        return Report(self.shell, done.stdout, done.marks)
 
     def close(self):
         done = self.run("--unmount", limit=CLOSE_LIMIT_SECONDS + 10)
@@ -52,15 +63,22 @@ class MountScript:
         return done
 
 
+def ends_with(done, status, *words):
+    """It ended with this status and said these words, whatever their case."""
+    assert done.status == status, f"ended with {done.status} instead of {status}:\n{done.text}"
+    said = " ".join(done.text.lower().split())
+    missing = [word for word in words if word.lower() not in said]
+    assert not missing, f"did not say {missing}:\n{done.text}"
+
+
 class Report:
     """The JSON object that the script ends its output with."""
 
-    def __init__(self, shell, stdout, stderr, seconds):
+    def __init__(self, shell, stdout, marks):
         self.shell = shell
-        self.text = stderr
-        self.seconds = seconds
+        self.marks = marks
         lines = [line for line in stdout.splitlines() if line.startswith("{")]
-        assert lines, f"the script printed no JSON object:\n{stdout}{stderr}"
+        assert lines, f"the script printed no JSON object:\n{stdout}{marks}"
         self.json = json.loads(lines[-1])
         self.volumes = self.json["volumes"]
 

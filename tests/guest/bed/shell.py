@@ -10,12 +10,21 @@ SHORT_SECONDS = 60
 
 @dataclass
 class Ended:
-    """A program that ended: exit status, text, and seconds it took in the guest."""
+    """A program that ended: exit status, text, seconds it took in the guest.
+
+    Marks: (seconds since its start, text that came then).
+    """
 
     status: int
     stdout: str
     stderr: str
     seconds: float
+    marks: list
+
+    @classmethod
+    def of(cls, answer):
+        facts = ("status", "stdout", "stderr", "seconds", "marks")
+        return cls(*(answer[fact] for fact in facts))
 
     @property
     def text(self):
@@ -40,7 +49,7 @@ class Shell:
             raise TimeoutError(
                 f"{argv[0]} did not end within {limit} s:\n{answer['stdout']}{answer['stderr']}"
             )
-        return Ended(answer["status"], answer["stdout"], answer["stderr"], answer["seconds"])
+        return Ended.of(answer)
 
     def must(self, *argv, **options):
         """Runs a tool of the test itself: its failure is no finding about the product."""
@@ -113,4 +122,4 @@ class Running:
         state = self.state(limit=limit)
         if state["status"] is None:
             raise TimeoutError(f"did not end within {limit} s:\n{state['stdout']}{state['stderr']}")
-        return Ended(state["status"], state["stdout"], state["stderr"], state["seconds"])
+        return Ended.of(state)

@@ -1,21 +1,12 @@
-"""Where the time goes between starting the script and mounted volumes."""
+"""Where the time goes between starting the script and mounted volumes, by what it says on the way."""
 
 
-class Timing:
-    """Steps of one mount: (name, seconds)."""
-
-    def __init__(self):
-        self.mounts = []
-
-    def add(self, scenario, steps):
-        self.mounts.append((scenario, steps))
-
-
-def timing_table(timing):
-    lines = []
-    for scenario, steps in timing.mounts:
-        lines.append(
-            f"{scenario}: from start to mounted {sum(seconds for _, seconds in steps):.1f} s"
-        )
-        lines += [f"  {seconds:6.2f} s  {name}" for name, seconds in steps]
-    return "\n".join(lines) or "no scenario measured its steps"
+def timing_lines(name, marks):
+    """Marks: (seconds since the start, text printed then). A step ends with the text it prints."""
+    lines = [f"{name}: from starting the script to mounted {marks[-1][0]:.1f} s"]
+    before = 0.0
+    for at, text in marks:
+        words = " ".join(text.split())
+        lines.append(f"  at {at:6.2f} s, after {at - before:6.2f} s: {words[:76]}")
+        before = at
+    return lines

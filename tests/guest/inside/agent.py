@@ -29,6 +29,8 @@ class Program:
     """A program that goes on while other requests are served; its output is kept."""
 
     def __init__(self, request):
+        # When which output came: (seconds since the start, text).
+        self.marks = []
         self.output = bytearray()
         self.errors = bytearray()
         self.started = time.monotonic()
@@ -90,6 +92,7 @@ class Program:
                     data = b""
                 if data:
                     open_streams[stream].extend(data)
+                    self.marks.append((time.monotonic() - self.started, text(data)))
                 else:
                     del open_streams[stream]
             if not ready and self.process.poll() is not None:
@@ -115,6 +118,7 @@ class Program:
             "status": self.process.returncode if self.ended else None,
             "stdout": text(self.output),
             "stderr": text(self.errors),
+            "marks": self.marks,
             "seconds": (self.ended or time.monotonic()) - self.started,
         }
 

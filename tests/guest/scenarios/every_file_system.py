@@ -1,0 +1,21 @@
+"""Two disks, GPT and MBR, raw and compressed qcow2: every volume mounted, every file as it was."""
+
+from bed.script import ends_with
+from bed.timing import timing_lines
+
+
+def run(case):
+    script = case.script([("gpt", "raw"), ("mbr", "qcow2")])
+    report = script.attach()
+    case.timing += timing_lines("two disks, eleven partitions", report.marks)
+    report.holds(case.manifests("gpt", "mbr"))
+    tells_of_what_holds_no_files(report)
+    assert {volume["disk"] for volume in report.volumes} == {"disk0", "disk1"}, report.volumes
+    script.close()
+    ends_with(script.run("--unmount"), 0)
+
+
+def tells_of_what_holds_no_files(report):
+    (swap,) = [volume for volume in report.volumes if volume["fs"] == "swap"]
+    assert not swap["mounted"], swap
+    assert "swap" in swap["reason"].lower(), swap
