@@ -1,4 +1,4 @@
-"""Where the time goes between starting the script and mounted volumes, by what it says on the way."""
+"""Where the time goes from starting the script to mounted volumes, by what it says meanwhile."""
 
 
 def timing_lines(name, marks):

@@ -1,4 +1,4 @@
-"""A VM called like a piece of shell, with a newline: nothing of it runs, the folder's name is tame."""
+"""A VM called like a piece of shell, with a newline: nothing of it runs, its folder is tame."""
 
 VM = "w`touch pwned1`$(touch pwned2)'; touch pwned3 #\"\nimport os; os.mknod('pwned4')\n%s {0} \\"
 UNTAMED = set("`$'\"\\;\n#%{}/ ")
