@@ -1,12 +1,2 @@
 //! itemlift gets single files back out of VM backups.
 
-pub mod api;
-pub mod cli;
-pub mod config;
-pub mod demo;
-pub mod grant;
-pub mod initiator;
-pub mod point;
-pub mod target;
-pub mod telemetry;
-pub mod tunnel;

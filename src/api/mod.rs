@@ -1,1 +1,0 @@
-//! CONTROL PLANE: the HTTPS API, one resource a file.

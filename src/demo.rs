@@ -1,1 +1,0 @@
-//! `itemlift demo`: the whole path, proven on this machine.

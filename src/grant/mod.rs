@@ -1,1 +1,0 @@
-//! GRANTS: their life, credentials, certificates and state database.

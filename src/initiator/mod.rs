@@ -1,1 +1,0 @@
-//! The initiator side of iSCSI, as far as the demo and the tests need it.

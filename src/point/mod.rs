@@ -1,1 +1,0 @@
-//! RECOVERY POINTS: sources, the catalog, disk images.

@@ -1,1 +1,0 @@
-//! DATA PLANE: listener, TLS, driver of the protocol machine, reader.

@@ -1,1 +1,0 @@
-//! `itemlift tunnel`: listens on loopback, carries iSCSI to the server over TLS.
