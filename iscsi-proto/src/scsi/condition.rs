@@ -1,0 +1,81 @@
+//! The conditions that sense data reports, and their one table of codes.
+
+/// What a CHECK CONDITION reports. The one table of sense key, ASC and ASCQ is [`Condition::codes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Condition {
+    /// Nothing to report.
+    NoSense,
+    /// The medium has no readable data there.
+    UnrecoveredReadError,
+    /// A parameter list is cut off, or its length does not fit its content.
+    ParameterListLengthError,
+    /// No such command.
+    InvalidOperationCode,
+    /// The range reaches beyond the last block.
+    LbaOutOfRange,
+    /// A bit or field of the descriptor block.
+    InvalidFieldInCdb,
+    /// No logical unit has that number.
+    LogicalUnitNotSupported,
+    /// A bit or field of the parameter list.
+    InvalidFieldInParameterList,
+    /// PERSISTENT RESERVE OUT released with another scope or type than the reservation's.
+    InvalidRelease,
+    /// The page has no saved values.
+    SavingParametersNotSupported,
+    /// There is no room for another registration.
+    InsufficientRegistrationResources,
+    /// The medium is write protected.
+    WriteProtected,
+    /// VERIFY found other data on the medium.
+    Miscompare,
+    /// First command of an initiator port after the target came up.
+    PowerOnOrReset,
+    /// A LOGICAL UNIT RESET or TARGET RESET was carried out.
+    DeviceReset,
+    /// Another initiator port changed the mode parameters.
+    ModeParametersChanged,
+    /// Another initiator port cleared the task set.
+    CommandsCleared,
+    /// Another initiator port preempted this one's reservation.
+    ReservationsPreempted,
+    /// Another initiator port released the reservation.
+    ReservationsReleased,
+    /// Another initiator port removed this one's registration.
+    RegistrationsPreempted,
+    /// Data of the initiator did not match its digest on the way.
+    ProtocolCrcError,
+    /// Data of the initiator came out of order, or was not what was asked for.
+    DataPhaseError,
+}
+
+impl Condition {
+    /// Sense key, additional sense code, additional sense code qualifier (SPC-4 tables 43 and 44).
+    #[must_use]
+    pub const fn codes(self) -> (u8, u8, u8) {
+        match self {
+            Self::NoSense => (0x0, 0x00, 0x00),
+            Self::UnrecoveredReadError => (0x3, 0x11, 0x00),
+            Self::ParameterListLengthError => (0x5, 0x1A, 0x00),
+            Self::InvalidOperationCode => (0x5, 0x20, 0x00),
+            Self::LbaOutOfRange => (0x5, 0x21, 0x00),
+            Self::InvalidFieldInCdb => (0x5, 0x24, 0x00),
+            Self::LogicalUnitNotSupported => (0x5, 0x25, 0x00),
+            Self::InvalidFieldInParameterList => (0x5, 0x26, 0x00),
+            Self::InvalidRelease => (0x5, 0x26, 0x04),
+            Self::SavingParametersNotSupported => (0x5, 0x39, 0x00),
+            Self::InsufficientRegistrationResources => (0x5, 0x55, 0x04),
+            Self::PowerOnOrReset => (0x6, 0x29, 0x00),
+            Self::DeviceReset => (0x6, 0x29, 0x03),
+            Self::ModeParametersChanged => (0x6, 0x2A, 0x01),
+            Self::ReservationsPreempted => (0x6, 0x2A, 0x03),
+            Self::ReservationsReleased => (0x6, 0x2A, 0x04),
+            Self::RegistrationsPreempted => (0x6, 0x2A, 0x05),
+            Self::CommandsCleared => (0x6, 0x2F, 0x00),
+            Self::WriteProtected => (0x7, 0x27, 0x00),
+            Self::ProtocolCrcError => (0xB, 0x47, 0x05),
+            Self::DataPhaseError => (0xB, 0x4B, 0x00),
+            Self::Miscompare => (0xE, 0x1D, 0x00),
+        }
+    }
+}
