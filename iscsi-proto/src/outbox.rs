@@ -1,0 +1,49 @@
+//! What waits to leave the machine: answers and effects.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::effect::Effect;
+use crate::pdu::Bhs;
+
+/// What a PDU does with the status sequence number when it leaves (RFC 7143 §4.2.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StatusNumber {
+    /// Carries a status: takes the next number.
+    Takes,
+    /// Shows the next number without taking it.
+    Shows,
+    /// Has none.
+    Absent,
+}
+
+/// A PDU without its sequence numbers: they are given as it leaves, so that answers can overtake data.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) bhs: Bhs,
+    pub(crate) data: Bytes,
+    pub(crate) status_number: StatusNumber,
+}
+
+/// Answers and effects, each in order.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    pub(crate) answers: VecDeque<Outgoing>,
+    pub(crate) effects: VecDeque<Effect>,
+}
+
+impl Outbox {
+    /// Queues an answer that takes a status number.
+    pub(crate) fn answer(&mut self, bhs: Bhs, data: Bytes) {
+        self.push(bhs, data, StatusNumber::Takes);
+    }
+
+    pub(crate) fn push(&mut self, bhs: Bhs, data: Bytes, status_number: StatusNumber) {
+        self.answers.push_back(Outgoing {
+            bhs,
+            data,
+            status_number,
+        });
+    }
+}

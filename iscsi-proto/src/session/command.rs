@@ -1,0 +1,177 @@
+//! SCSI commands and their ends (RFC 7143 §11.3, §11.4).
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::Session;
+use super::task::{Collect, Purpose, Task, Transfer, Work};
+use crate::framing::Frame;
+use crate::limits::IMMEDIATE_COMMANDS;
+use crate::outbox::Outbox;
+use crate::pdu::{Numbers, RejectReason, ScsiCommand, ScsiResponse};
+use crate::scsi::{Cdb, Condition, Outcome, Sense};
+use crate::types::Itt;
+
+/// How a command ends (SAM-5 §5.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Status {
+    Good = 0x00,
+    CheckCondition = 0x02,
+    ReservationConflict = 0x18,
+}
+
+impl Session {
+    pub(super) fn command(
+        &mut self,
+        command: &ScsiCommand,
+        frame: &Frame,
+        out: &mut Outbox,
+    ) -> Result<(), RejectReason> {
+        if command.itt == Itt::RESERVED {
+            return Err(RejectReason::InvalidField);
+        }
+        if self.tasks.contains_key(&command.itt) {
+            return Err(RejectReason::ProtocolError);
+        }
+        // RFC 7143 §4.2.2.1: immediate commands have no window, so there is a limit of their own.
+        if command.immediate && self.immediate_tasks() >= IMMEDIATE_COMMANDS {
+            return Err(RejectReason::TooManyImmediate);
+        }
+        self.commands += 1;
+        let Some(nexus) = &self.nexus else {
+            return Err(RejectReason::ProtocolError);
+        };
+        let mut task = Task::new(command, nexus.aborts(command.lun));
+        match self.execute(&task, None) {
+            Some(Outcome::NeedData(len)) => {
+                let wanted = len.min(task.offered());
+                let mut buffer = BytesMut::from(&frame.data[..]);
+                buffer.truncate(wanted as usize);
+                task.work = Work::Collect(Collect {
+                    buffer,
+                    wanted,
+                    reserved: false,
+                    asked: None,
+                });
+                self.enter(command.itt, task);
+                self.collect_more(command.itt, out);
+            }
+            Some(outcome) => self.carry_out(command.itt, task, outcome, out),
+            None => return Err(RejectReason::ProtocolError),
+        }
+        Ok(())
+    }
+
+    /// All data of a command is there.
+    pub(super) fn command_with_data(&mut self, itt: Itt, out: &mut Outbox) {
+        let Some(mut task) = self.remove(itt, out) else {
+            return;
+        };
+        let Work::Collect(collect) = std::mem::replace(&mut task.work, Work::Starting) else {
+            return;
+        };
+        let data = collect.buffer.freeze();
+        let outcome = match self.execute(&task, Some(&data)) {
+            // The initiator offered less than the command needs.
+            Some(Outcome::NeedData(_)) | None => {
+                Outcome::CheckCondition(Sense::new(Condition::ParameterListLengthError))
+            }
+            Some(outcome) => outcome,
+        };
+        task.taken = data.len() as u64;
+        self.carry_out(itt, task, outcome, out);
+    }
+
+    fn execute(&self, task: &Task, data: Option<&[u8]>) -> Option<Outcome> {
+        let nexus = self.nexus.as_ref()?;
+        Some(
+            self.target
+                .execute(nexus, task.lun, &Cdb::parse(&task.cdb), data),
+        )
+    }
+
+    /// Does what the device server says.
+    fn carry_out(&mut self, itt: Itt, task: Task, outcome: Outcome, out: &mut Outbox) {
+        let burst = self.parameters.max_burst;
+        let room = task.room();
+        let transfer = match outcome {
+            Outcome::Data(data) => Transfer::of_bytes(data, room, burst),
+            Outcome::Read(range) => {
+                let total = u32::try_from(range.len()).unwrap_or(u32::MAX).min(room);
+                Transfer::of_blocks(Purpose::Deliver(range), range, total, burst)
+            }
+            Outcome::Check(range) => Transfer::of_blocks(Purpose::Check(range), range, 0, burst),
+            Outcome::Compare(comparison) => {
+                let range = comparison.range();
+                Transfer::of_blocks(Purpose::Compare(comparison), range, 0, burst)
+            }
+            Outcome::Good => return respond(itt, &task, Status::Good, None, 0, out),
+            Outcome::ReservationConflict => {
+                return respond(itt, &task, Status::ReservationConflict, None, 0, out);
+            }
+            Outcome::CheckCondition(sense) => {
+                let sense = self.encode(&task, sense);
+                return respond(itt, &task, Status::CheckCondition, Some(sense), 0, out);
+            }
+            Outcome::NeedData(_) => {
+                let sense = Sense::new(Condition::ParameterListLengthError);
+                let sense = self.encode(&task, sense);
+                return respond(itt, &task, Status::CheckCondition, Some(sense), 0, out);
+            }
+        };
+        self.begin_transfer(itt, task, transfer, out);
+    }
+
+    /// Ends a task with CHECK CONDITION. What was sent of its data counts in the residual.
+    pub(super) fn fail(&mut self, itt: Itt, sense: Sense, out: &mut Outbox) {
+        let Some(mut task) = self.remove(itt, out) else {
+            return;
+        };
+        let sent = task.transfer().map_or(0, |transfer| transfer.sent);
+        let sense = self.encode(&task, sense);
+        respond(
+            itt,
+            &task,
+            Status::CheckCondition,
+            Some(sense),
+            u64::from(sent),
+            out,
+        );
+    }
+
+    /// Ends a task with GOOD where no Data-In can carry the status.
+    pub(super) fn end_good(&mut self, itt: Itt, actual: u64, out: &mut Outbox) {
+        if let Some(task) = self.remove(itt, out) {
+            respond(itt, &task, Status::Good, None, actual, out);
+        }
+    }
+
+    /// Sense data as a data segment: its length, then itself (RFC 7143 §11.4.7.2).
+    fn encode(&self, task: &Task, sense: Sense) -> Bytes {
+        let sense = sense.encode(self.target.sense_form(task.lun));
+        let mut segment = BytesMut::with_capacity(2 + sense.len());
+        segment.put_u16(u16::try_from(sense.len()).unwrap_or(u16::MAX));
+        segment.put_slice(&sense);
+        segment.freeze()
+    }
+}
+
+/// Queues the SCSI Response. `sent`: bytes that the command had for the initiator.
+fn respond(
+    itt: Itt,
+    task: &Task,
+    status: Status,
+    sense: Option<Bytes>,
+    sent: u64,
+    out: &mut Outbox,
+) {
+    let pdu = ScsiResponse {
+        response: 0,
+        status: status as u8,
+        itt,
+        numbers: Numbers::default(),
+        exp_data_sn: task.data_sn,
+        residual: task.residual(sent),
+    };
+    out.answer(pdu.encode(), sense.unwrap_or_default());
+}

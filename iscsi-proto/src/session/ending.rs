@@ -1,0 +1,82 @@
+//! Tasks that end before their time, and the end of all of them.
+
+use super::Session;
+use super::task::{Task, Work};
+use crate::effect::Reset;
+use crate::outbox::Outbox;
+use crate::types::Itt;
+
+impl Session {
+    /// Tasks of this session are to end: other sessions of the target were told so.
+    pub(crate) fn reset(&mut self, reset: Reset, out: &mut Outbox) {
+        self.drop_stale(out);
+        if reset == Reset::TargetCold {
+            self.close(out);
+        }
+    }
+
+    /// Ends all tasks without an answer and takes nothing more.
+    pub(crate) fn close(&mut self, out: &mut Outbox) {
+        self.drop_tasks(|_| true, out);
+        self.closed = true;
+    }
+
+    pub(super) fn enter(&mut self, itt: Itt, task: Task) {
+        self.tasks.insert(itt, task);
+    }
+
+    /// Takes a task off the table and out of the queues, with everything that is out for it.
+    pub(super) fn remove(&mut self, itt: Itt, out: &mut Outbox) -> Option<Task> {
+        let task = self.tasks.remove(&itt)?;
+        match &task.work {
+            Work::Transfer(transfer) => {
+                self.reads.drop_pieces(transfer, out);
+                if transfer.unasked > 0 {
+                    self.reads.asking.retain(|asking| *asking != itt);
+                }
+                if transfer.queued {
+                    self.ready.retain(|ready| *ready != itt);
+                }
+            }
+            Work::Collect(_) => self.soliciting.retain(|soliciting| *soliciting != itt),
+            Work::Starting => {}
+        }
+        Some(task)
+    }
+
+    /// Ends tasks without an answer.
+    pub(super) fn drop_tasks(&mut self, which: impl Fn(&Task) -> bool, out: &mut Outbox) {
+        let ended: Vec<Itt> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| which(task))
+            .map(|(itt, _)| *itt)
+            .collect();
+        for itt in ended {
+            self.remove(itt, out);
+        }
+        self.ask_for_blocks(out);
+        self.ask_for_data(out);
+    }
+
+    /// Ends the tasks that another session's request has ended.
+    pub(super) fn drop_stale(&mut self, out: &mut Outbox) {
+        if let Some(nexus) = self.nexus.clone() {
+            self.drop_tasks(|task| nexus.aborts(task.lun) != task.aborts, out);
+        }
+    }
+
+    /// The same for one task. `true`: there is nothing left to do for it.
+    pub(super) fn drop_if_stale(&mut self, itt: Itt, out: &mut Outbox) -> bool {
+        let Some((task, nexus)) = self.tasks.get(&itt).zip(self.nexus.as_ref()) else {
+            self.ready.retain(|ready| *ready != itt);
+            return true;
+        };
+        let stale = nexus.aborts(task.lun) != task.aborts;
+        if stale {
+            self.ready.retain(|ready| *ready != itt);
+            self.remove(itt, out);
+        }
+        stale
+    }
+}

@@ -1,0 +1,180 @@
+//! The command window: which commands may come, and in which order they run (RFC 7143 §4.2.2.1).
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::framing::Frame;
+use crate::types::CmdSn;
+
+/// What becomes of a command.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// It is its turn.
+    Run(Frame),
+    /// Kept until those before it are there.
+    Kept,
+    /// Outside the window, or there already.
+    Ignored,
+}
+
+/// The window of one session.
+#[derive(Debug)]
+pub(super) struct Window {
+    expected: CmdSn,
+    /// The furthest MaxCmdSN ever told; it never moves back.
+    last: CmdSn,
+    /// Commands ahead of `expected`, by their distance from `origin`; `None` is a command that a
+    /// task management function ended before it came.
+    ahead: BTreeMap<u32, Option<Frame>>,
+    origin: CmdSn,
+}
+
+impl Window {
+    /// Begins with the login's command number.
+    pub(super) fn new(first: CmdSn, width: u32) -> Self {
+        let last = first.plus(width.wrapping_sub(1));
+        Self {
+            expected: first,
+            last,
+            ahead: BTreeMap::new(),
+            origin: first,
+        }
+    }
+
+    /// ExpCmdSN.
+    pub(super) fn expected(&self) -> CmdSn {
+        self.expected
+    }
+
+    /// MaxCmdSN, with room for `free` more commands.
+    pub(super) fn last(&mut self, free: u32) -> CmdSn {
+        let wanted = self.expected.plus(free.wrapping_sub(1));
+        if wanted.ahead_of(self.last) > 0 {
+            self.last = wanted;
+        }
+        self.last
+    }
+
+    /// Whether a command of this number may still come.
+    pub(super) fn may_come(&self, number: CmdSn) -> bool {
+        number.ahead_of(self.expected) >= 0
+            && self.last.ahead_of(number) >= 0
+            && !self.ahead.contains_key(&self.place(number))
+    }
+
+    /// A non-immediate command has arrived.
+    pub(super) fn arrive(&mut self, number: CmdSn, frame: Frame) -> Arrival {
+        // RFC 7143 §4.2.2.1: the target "MUST silently ignore any non-immediate command outside of
+        // this range or non-immediate duplicates within the range".
+        if !self.may_come(number) {
+            return Arrival::Ignored;
+        }
+        if number == self.expected {
+            self.expected = number.plus(1);
+            return Arrival::Run(frame);
+        }
+        // A copy: a slice would keep the caller's whole input buffer alive while it waits.
+        let (ahs, data) = (
+            Bytes::copy_from_slice(&frame.ahs),
+            Bytes::copy_from_slice(&frame.data),
+        );
+        let kept = Frame { ahs, data, ..frame };
+        self.ahead.insert(self.place(number), Some(kept));
+        Arrival::Kept
+    }
+
+    /// Counts a command as arrived that shall never run.
+    pub(super) fn skip(&mut self, number: CmdSn) {
+        if self.may_come(number) {
+            self.ahead.insert(self.place(number), None);
+        }
+    }
+
+    /// The kept command whose turn it is now.
+    pub(super) fn next_kept(&mut self) -> Option<Frame> {
+        while let Some(entry) = self.ahead.remove(&self.place(self.expected)) {
+            self.expected = self.expected.plus(1);
+            if let Some(frame) = entry {
+                return Some(frame);
+            }
+        }
+        if self.ahead.is_empty() {
+            self.origin = self.expected;
+        }
+        None
+    }
+
+    /// Serial numbers have no order of their own; distances from one origin do.
+    fn place(&self, number: CmdSn) -> u32 {
+        number.0.wrapping_sub(self.origin.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(tag: u8) -> Frame {
+        Frame {
+            bhs: [tag; 48],
+            ahs: Bytes::new(),
+            data: Bytes::new(),
+            data_corrupt: false,
+        }
+    }
+
+    #[test]
+    fn in_order() {
+        let mut window = Window::new(CmdSn(0xffff_ffff), 4);
+        assert_eq!(window.last(4), CmdSn(2));
+        assert_eq!(
+            window.arrive(CmdSn(0xffff_ffff), frame(1)),
+            Arrival::Run(frame(1))
+        );
+        assert_eq!(window.expected(), CmdSn(0));
+        // One task under way: three free places, the end stays.
+        assert_eq!(window.last(3), CmdSn(2));
+        assert_eq!(window.last(4), CmdSn(3));
+        // It never moves back.
+        assert_eq!(window.last(0), CmdSn(3));
+    }
+
+    #[test]
+    fn outside_is_ignored() {
+        let mut window = Window::new(CmdSn(10), 4);
+        for number in [9, 14, 0, 0x8000_000a, u32::MAX] {
+            assert_eq!(
+                window.arrive(CmdSn(number), frame(0)),
+                Arrival::Ignored,
+                "{number}"
+            );
+        }
+        assert_eq!(window.expected(), CmdSn(10));
+    }
+
+    #[test]
+    fn holes_wait() {
+        let mut window = Window::new(CmdSn(10), 4);
+        assert_eq!(window.arrive(CmdSn(12), frame(12)), Arrival::Kept);
+        assert_eq!(window.arrive(CmdSn(12), frame(12)), Arrival::Ignored);
+        assert_eq!(window.arrive(CmdSn(11), frame(11)), Arrival::Kept);
+        assert_eq!(window.next_kept(), None);
+        assert_eq!(window.arrive(CmdSn(10), frame(10)), Arrival::Run(frame(10)));
+        assert_eq!(window.next_kept(), Some(frame(11)));
+        assert_eq!(window.next_kept(), Some(frame(12)));
+        assert_eq!(window.next_kept(), None);
+        assert_eq!(window.expected(), CmdSn(13));
+    }
+
+    #[test]
+    fn a_skipped_command_fills_its_hole() {
+        let mut window = Window::new(CmdSn(10), 4);
+        assert_eq!(window.arrive(CmdSn(11), frame(11)), Arrival::Kept);
+        window.skip(CmdSn(10));
+        assert_eq!(window.next_kept(), Some(frame(11)));
+        assert_eq!(window.arrive(CmdSn(10), frame(10)), Arrival::Ignored);
+        window.skip(CmdSn(99));
+        assert_eq!(window.expected(), CmdSn(12));
+    }
+}

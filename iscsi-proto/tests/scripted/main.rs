@@ -1,0 +1,15 @@
+//! The machine against a scripted initiator.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+
+mod asking;
+mod data_out;
+mod hostile_login;
+mod logging_in;
+mod login;
+mod noise;
+mod numbering;
+mod peer;
+mod reads;
+mod task_management;
+mod text_requests;
+mod time;
