@@ -1,0 +1,72 @@
+"""From secrets to mounted volumes, each step on record before it is done."""
+
+from closing import process_start
+from devices import disk_devices
+from filesystems import WAYS, FileSystems
+from iscsi import Target, absent_folders, session_disks, sessions_of
+from iscsid import check_initiator_name, ensure_iscsid
+from isolation import isolate, settle
+from layers import PartitionTables, discover
+from layout import make_layout
+from mounting import kernel_has, mount_all
+from outcome import UNREACHABLE, Stop
+from packages import offer
+
+DISKS_TIMEOUT = 60
+LAYERS = (PartitionTables(), FileSystems())
+
+
+def connect(host, state, plan, secrets, tunnel, checkpoint):
+    """Attaches the disks; returns them as devices. `checkpoint` raises if the user wants out."""
+    state.note(iqn=plan["iqn"], port=tunnel.port, absent_folders=absent_folders(host))
+    isolate(host, state)
+    checkpoint()
+    tunnel.start()
+    state.note(tunnel=[tunnel.pid, process_start(host, tunnel.pid)])
+    ensure_iscsid(host, state)
+    check_initiator_name(host)
+    checkpoint()
+    target = Target(host, plan["iqn"], tunnel.port)
+    target.make_record(secrets)
+    target.login()
+    checkpoint()
+    names = wait_for_disks(host, plan)
+    state.note(devices=sorted(names.values()))
+    settle(host)
+    return disk_devices(host, plan, names)
+
+
+def wait_for_disks(host, plan):
+    """The kernel's names of our disks by LUN, once all of them are there and their partitions have been read."""
+    wanted = {disk["lun"] for disk in plan["disks"]}
+
+    def found():
+        disks = {}
+        for session in sessions_of(host, plan["iqn"]):
+            disks.update(session_disks(host, session))
+        return disks if wanted <= set(disks) and all(host.can_open("/dev/" + name) for name in disks.values()) else None
+
+    disks = host.wait_for(found, DISKS_TIMEOUT)
+    if disks is None:
+        raise Stop(UNREACHABLE, "Logged in, but the disks did not appear within {} s. Look at the kernel's log (dmesg)."
+                   .format(DISKS_TIMEOUT))
+    return {lun: name for lun, name in disks.items() if lun in wanted}
+
+
+def mount_volumes(host, talk, state, plan, folder, devices, checkpoint):
+    """Finds the volumes and mounts what can be; returns them all."""
+    volumes = discover(host, devices, LAYERS)
+    checkpoint()
+    offer_programs(host, talk, volumes)
+    make_layout(host, state, folder, plan, volumes)
+    mount_all(host, state, volumes)
+    return volumes
+
+
+def offer_programs(host, talk, volumes):
+    """A file system that only a missing program can read: offers to install it."""
+    for fs in sorted({volume.fs for volume in volumes if volume.is_mountable()}):
+        programs = [way.program for way in WAYS[fs] if way.program is not None]
+        by_kernel = any(kernel_has(host, way.type) for way in WAYS[fs] if way.program is None)
+        if programs and not by_kernel and not any(host.which(program) for program in programs):
+            offer(host, talk, programs[:1], "to read {}".format(fs))

@@ -1,0 +1,133 @@
+"""Closing: everything that the record of a run names is undone, in bounded time, and then looked for.
+
+The server need not be there any more, and the process that made all this need not be either.
+"""
+
+import os
+import re
+
+from iscsi import Target, record_path, sessions_of
+from iscsid import stop_iscsid
+from isolation import end_isolation
+from mounting import mounted_below, mounted_from
+
+# Everything together, in seconds.
+CLOSE_LIMIT = 60
+# How long a busy volume may stay busy before it is taken out of the tree as it is.
+BUSY_PATIENCE = 10
+UNMOUNT_TIMEOUT = 10
+HOLDERS_SHOWN = 5
+
+
+def close_run(host, state, talk, tunnel=None):
+    """Undoes what the state's record names; returns what is left as sentences, empty if nothing is."""
+    deadline = host.monotonic() + CLOSE_LIMIT
+    state.note(state="closing")
+    target = Target(host, state["iqn"], state.get("port", 0))
+    unmount_all(host, state, talk, deadline)
+    if not target.logout():
+        drop_devices(host, state)
+        target.logout()
+    target.delete_record()
+    if tunnel is not None:
+        tunnel.close()
+    end_isolation(host, state)
+    stop_iscsid(host, state)
+    for folder in state.get("absent_folders", []) + list(reversed(state.get("folders", []))):
+        host.remove_folder(folder)
+    left = find_left(host, state)
+    if left:
+        state.note(state="left", left=left)
+    else:
+        state.forget()
+    return left
+
+
+def unmount_all(host, state, talk, deadline):
+    """Unmounts; waits a while for those that are in use; then takes them out of the tree and says so."""
+    told = set()
+    patience = min(deadline, host.monotonic() + BUSY_PATIENCE)
+    while True:
+        busy = [path for path in our_mounts(host, state) if not unmount(host, path, [])]
+        if not busy:
+            return
+        for path in busy:
+            if path not in told:
+                told.add(path)
+                talk.say("{} is in use by {}.".format(path, holders(host, path) or "the kernel"))
+        if host.monotonic() >= patience:
+            break
+        host.sleep(1)
+    for path in our_mounts(host, state):
+        unmount(host, path, ["-l"])
+        talk.say("{} was still in use after {} s and was detached as it is: whoever uses it now gets read errors."
+                 .format(path, BUSY_PATIENCE))
+
+
+def our_mounts(host, state):
+    """What is mounted in our folder or from our disks, in the order to unmount it."""
+    paths = mounted_below(host, state["folder"]) if state.get("folder") else []
+    devices = [name for name in state.get("devices", []) if belongs_to_session(host, state, name)]
+    paths += [path for path in mounted_from(host, devices) if path not in paths]
+    return paths
+
+
+def belongs_to_session(host, state, name):
+    """Whether a disk is still ours; its name may have gone to another disk since."""
+    real = host.real("/sys/class/block/" + name)
+    return any("/{}/".format(session) in real for session in sessions_of(host, state["iqn"]))
+
+
+def unmount(host, path, options):
+    return host.run(["umount"] + options + ["--", path], UNMOUNT_TIMEOUT).status == 0
+
+
+def drop_devices(host, state):
+    """Last resort when the initiator does not let go of a session: takes its disks away by themselves."""
+    for name in state.get("devices", []):
+        if belongs_to_session(host, state, name):
+            host.poke("/sys/class/block/{}/device/delete".format(name), "1")
+
+
+def holders(host, path):
+    """Who has files open, a working folder or a program below the path: "bash (812), ..."."""
+    found = []
+    for pid in host.names("/proc"):
+        if pid.isdigit() and holds(host, pid, path):
+            found.append("{} ({})".format(host.read("/proc/{}/comm".format(pid)) or "?", pid))
+    return ", ".join(found[:HOLDERS_SHOWN]) + (", and others" if len(found) > HOLDERS_SHOWN else "")
+
+
+def holds(host, pid, path):
+    base = "/proc/" + pid
+    links = [base + "/cwd", base + "/root", base + "/exe"]
+    links += ["{}/fd/{}".format(base, name) for name in host.names(base + "/fd")]
+    for link in links:
+        try:
+            target = os.readlink(host.at(link))
+        except OSError:
+            continue
+        if target == path or target.startswith(path + "/"):
+            return True
+    return False
+
+
+def find_left(host, state):
+    """What a run should not leave and has left, as sentences."""
+    left = ["mounted: " + path for path in our_mounts(host, state)]
+    left += ["iSCSI session: " + name for name in sessions_of(host, state["iqn"])]
+    if record_path(host, state["iqn"]) is not None:
+        left.append("node record: " + record_path(host, state["iqn"]))
+    left += ["udev rule: " + path for path in state.get("rules", []) if host.exists(path)]
+    left += ["folder with something in it: " + path for path in state.get("folders", []) if host.exists(path)]
+    pid, started = state.get("tunnel", (None, None))
+    if started is not None and process_start(host, pid) == started:
+        left.append("process: {}".format(pid))
+    return left
+
+
+def process_start(host, pid):
+    """When a process was started, in the kernel's ticks, or None: tells it from a later one of the same number."""
+    text = host.read("/proc/{}/stat".format(pid))
+    fields = re.sub(r"^.*\)", "", text, flags=re.DOTALL).split() if text else []
+    return fields[19] if len(fields) > 19 and fields[0] != "Z" else None

@@ -1,0 +1,179 @@
+"""The machine that the script runs on: every command and every file goes through here."""
+
+import collections
+import errno
+import os
+import shutil
+import subprocess
+import time
+
+SUB_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+# A command that had its time is killed; if the kernel holds it, it is left behind after this many seconds.
+KILL_GRACE = 2
+
+TIMED_OUT = 124
+NOT_FOUND = 127
+
+Result = collections.namedtuple("Result", "status out err")
+
+
+class Host:
+    """Commands and files of a machine; `root` is another place for its files, for tests."""
+
+    def __init__(self, root=""):
+        self.root = root
+
+    # Commands
+
+    def run(self, argv, timeout, stdin=None):
+        """Runs a command without a shell; text in, text out; never raises for what the command does."""
+        tool = self.which(argv[0])
+        if tool is None:
+            return Result(NOT_FOUND, "", "{} is not installed".format(argv[0]))
+        environment = {"PATH": SUB_PATH, "LC_ALL": "C"}
+        process = subprocess.Popen(
+            [tool] + list(argv[1:]),
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=environment, cwd="/", start_new_session=True,
+        )
+        data = stdin.encode() if stdin is not None else None
+        try:
+            out, err = process.communicate(data, timeout=timeout)
+            status = process.returncode
+        except subprocess.TimeoutExpired:
+            process.kill()
+            try:
+                out, err = process.communicate(timeout=KILL_GRACE)
+            except subprocess.TimeoutExpired:
+                out, err = b"", b""
+            status = TIMED_OUT
+            err += "gave no answer within {} s".format(timeout).encode()
+        return Result(status, out.decode("utf-8", "replace"), err.decode("utf-8", "replace").strip())
+
+    def run_visibly(self, argv, timeout):
+        """Runs a command whose output belongs on the terminal (an installer); returns its status."""
+        tool = self.which(argv[0])
+        if tool is None:
+            return NOT_FOUND
+        environment = {"PATH": SUB_PATH, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+        for name in ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY"):
+            if name in os.environ:
+                environment[name] = os.environ[name]
+        try:
+            return subprocess.call([tool] + list(argv[1:]), stdin=subprocess.DEVNULL, stdout=2,
+                                   env=environment, cwd="/", timeout=timeout)
+        except subprocess.TimeoutExpired:
+            return TIMED_OUT
+
+    def which(self, tool):
+        """Where a tool is, in the system's folders only."""
+        return shutil.which(tool, path=SUB_PATH)
+
+    def signal(self, pid, number):
+        """Sends a signal; tells whether the process was there to take it."""
+        try:
+            os.kill(pid, number)
+        except OSError:
+            return False
+        return True
+
+    # Files
+
+    def at(self, path):
+        return self.root + path
+
+    def read(self, path):
+        """A file's text without white space around it, or None if it cannot be read."""
+        try:
+            with open(self.at(path), "rb") as file:
+                return os.fsdecode(file.read()).strip()
+        except OSError:
+            return None
+
+    def write(self, path, text, mode=0o644):
+        """Replaces a file in one step, never seen half-written or with other rights."""
+        draft = "{}.{}.new".format(self.at(path), os.getpid())
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(os.fsencode(text))
+            os.rename(draft, self.at(path))
+        except OSError:
+            os.unlink(draft)
+            raise
+
+    def poke(self, path, text):
+        """Writes to a file of the kernel; tells whether it took it."""
+        try:
+            with open(self.at(path), "w") as file:
+                file.write(text)
+            return True
+        except OSError:
+            return False
+
+    def names(self, path):
+        """What is in a folder, sorted; nothing if there is none."""
+        try:
+            return sorted(os.listdir(self.at(path)))
+        except OSError:
+            return []
+
+    def exists(self, path):
+        return os.path.lexists(self.at(path))
+
+    def can_open(self, path):
+        """Whether a device can be read; the kernel lets nobody in before it has read the partition table."""
+        try:
+            os.close(os.open(self.at(path), os.O_RDONLY | os.O_CLOEXEC))
+        except OSError:
+            return False
+        return True
+
+    def real(self, path):
+        resolved = os.path.realpath(self.at(path))
+        return resolved[len(self.root):] if resolved.startswith(self.root) else resolved
+
+    def make_folder(self, path, mode=0o755):
+        """Makes one folder; tells whether it was made now. Raises OSError if it cannot be."""
+        try:
+            os.mkdir(self.at(path), mode)
+            return True
+        except FileExistsError:
+            return False
+
+    def remove(self, path):
+        """Removes a file; tells whether it is gone."""
+        try:
+            os.unlink(self.at(path))
+        except OSError as error:
+            return error.errno == errno.ENOENT
+        return True
+
+    def remove_folder(self, path):
+        """Removes an empty folder; tells whether it is gone."""
+        try:
+            os.rmdir(self.at(path))
+        except OSError as error:
+            return error.errno == errno.ENOENT
+        return True
+
+    # Time
+
+    def now(self):
+        return time.time()
+
+    def monotonic(self):
+        return time.monotonic()
+
+    def sleep(self, seconds):
+        time.sleep(seconds)
+
+    def wait_for(self, condition, seconds, step=0.1):
+        """Asks until the condition holds or the time is over; returns its last answer."""
+        end = self.monotonic() + seconds
+        while True:
+            answer = condition()
+            if answer or self.monotonic() >= end:
+                return answer
+            self.sleep(step)

@@ -1,0 +1,50 @@
+"""From disks to volumes: layers that turn devices into further devices or into volumes.
+
+A layer has three parts: `claims(host, device)`, whether a device is for it; `open(host, devices)`, which takes all
+devices it claimed in one round and returns ([Device], [Volume]); and its place in the list: a device goes to the first
+layer that claims it, and a layer is opened when no earlier one has a device left. So a layer that joins devices (LVM,
+md) finds all its members, from whatever layers they came.
+"""
+
+from devices import Device, partitions
+
+# Layers upon layers: more than this is no backup of a real machine, or a loop.
+MAX_DEPTH = 8
+# The kernel shows an extended partition itself with room for one or two sectors only: the container of the others.
+CONTAINER_BYTES = 1024
+
+
+def discover(host, devices, layers):
+    """The volumes on these devices, in the order of the disks and what is on them."""
+    waiting = list(devices)
+    volumes = []
+    while waiting:
+        waiting.sort(key=lambda device: device.order)
+        claims = [(rank_of(host, device, layers), device) for device in waiting]
+        first = min(rank for rank, _ in claims)
+        made, found = layers[first].open(host, [device for rank, device in claims if rank == first])
+        waiting = [device for rank, device in claims if rank != first]
+        waiting += [device for device in made if len(device.order) <= MAX_DEPTH]
+        volumes += found
+    return sorted(volumes, key=lambda volume: volume.devices[0].order)
+
+
+def rank_of(host, device, layers):
+    return next(rank for rank, layer in enumerate(layers) if layer.claims(host, device))
+
+
+class PartitionTables:
+    """MBR, extended partitions and GPT, as the kernel has read them."""
+
+    def claims(self, host, device):
+        # A hybrid ISO image has a partition table inside its own file system.
+        return bool(partitions(host, device)) and device.probe(host).type != "iso9660"
+
+    def open(self, host, devices):
+        made = []
+        for device in devices:
+            for number, name, size in partitions(host, device):
+                if size > CONTAINER_BYTES:
+                    source = "partition {}".format(number)
+                    made.append(Device("/dev/" + name, device.disk, source, size, device.order + (number,)))
+        return made, []

@@ -1,0 +1,109 @@
+"""What this machine must have, looked at before anything is done."""
+
+import collections
+import os
+import sys
+
+from filesystems import WAYS
+from layout import check_base, free_name
+from mounting import MODPROBE_TIMEOUT, known
+from outcome import DONE, HOST_LACKS, Stop
+from packages import packages_for, require
+from server import open_tls, tls_context
+
+PROGRAMS = ("iscsiadm", "modprobe", "blkid", "blockdev", "mount", "umount")
+KERNEL_MODULE = "iscsi_tcp"
+
+Check = collections.namedtuple("Check", "what status detail")
+
+
+def require_root():
+    if os.geteuid() != 0:
+        raise Stop(HOST_LACKS, "This script must run as root: sudo python3 -I {}".format(sys.argv[0]))
+
+
+def prepare(host, talk, folder):
+    """Checks the machine and installs what is missing, with consent; raises Stop with what cannot be helped."""
+    check_base(host, folder)
+    require(host, talk, PROGRAMS)
+    if not has_module(host):
+        raise Stop(HOST_LACKS, missing_module())
+    host.run(["modprobe", "-q", "--", KERNEL_MODULE], MODPROBE_TIMEOUT)
+
+
+def report_checks(host, talk, plan, folder):
+    """--check: one line for each check; changes nothing. Returns the exit status."""
+    checks = [check_root(), check_python(), check_programs(host), check_module(host), check_filesystems(host),
+              check_folder(host, plan, folder), check_server(plan)]
+    for check in checks:
+        talk.say("{}  {}: {}".format("ok     " if check.status == DONE else "MISSING", check.what, check.detail))
+    return max(check.status for check in checks)
+
+
+def check_root():
+    if os.geteuid() == 0:
+        return Check("User", DONE, "root")
+    return Check("User", HOST_LACKS, "not root; run it with sudo")
+
+
+def check_python():
+    return Check("Python", DONE, "{}.{}.{}".format(*sys.version_info[:3]))
+
+
+def check_programs(host):
+    missing = [program for program in PROGRAMS if host.which(program) is None]
+    if missing:
+        detail = "{}; a run offers to install {}".format(", ".join(missing), ", ".join(packages_for(host, missing)))
+        return Check("Programs", HOST_LACKS, detail)
+    return Check("Programs", DONE, ", ".join(PROGRAMS))
+
+
+def check_module(host):
+    if has_module(host):
+        return Check("Kernel", DONE, "{} with {}".format(os.uname().release, KERNEL_MODULE))
+    return Check("Kernel", HOST_LACKS, missing_module())
+
+
+def check_filesystems(host):
+    """Which file systems could be mounted; none of them is a must, for nobody knows yet what is on the disks."""
+    able = [fs for fs, ways in sorted(WAYS.items()) if any(is_able(host, way) for way in ways)]
+    unable = sorted(set(WAYS) - set(able))
+    return Check("File systems", DONE, ", ".join(able) + ("; not " + ", ".join(unable) if unable else ""))
+
+
+def check_folder(host, plan, folder):
+    try:
+        check_base(host, folder)
+        return Check("Mounts below", DONE, free_name(host, folder, plan))
+    except Stop as stop:
+        return Check("Mounts below", stop.status, stop.sentence)
+
+
+def check_server(plan):
+    """Without the password there is no client identity: this shows that the server is reached and is the pinned one."""
+    where = "{} port {}".format(plan["host"], plan["port"])
+    try:
+        open_tls(plan, tls_context(plan, "http/1.1")).close()
+        return Check("Server", DONE, where + ", certificate as pinned")
+    except Stop as stop:
+        return Check("Server", stop.status, stop.sentence)
+
+
+def is_able(host, way):
+    if way.program is not None:
+        return host.which(way.program) is not None
+    return known(host, way.type) or could_load(host, way.type)
+
+
+def has_module(host):
+    return host.exists("/sys/module/" + KERNEL_MODULE) or could_load(host, KERNEL_MODULE)
+
+
+def could_load(host, module):
+    """Asks modprobe without loading anything."""
+    return host.run(["modprobe", "-n", "-q", "--", module], MODPROBE_TIMEOUT).status == 0
+
+
+def missing_module():
+    return ("The kernel {} has no module {}, which iSCSI needs. A cut-down or container kernel: use another machine, "
+            "or install the distribution's full kernel.".format(os.uname().release, KERNEL_MODULE))

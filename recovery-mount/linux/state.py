@@ -1,0 +1,95 @@
+"""What a run has done to this machine, written down before it is done: /run/itemlift/GRANT.json, for root alone.
+
+Closing works from this record and nothing else, so that a later run can close for one that died.
+"""
+
+import fcntl
+import json
+import os
+
+FOLDER = "/run/itemlift"
+
+
+class State:
+    """The record of one grant's run; attributes of a run are the keys of `facts`."""
+
+    def __init__(self, host, grant, facts=None):
+        self.host = host
+        self.grant = grant
+        self.facts = facts or {}
+        self.lock = None
+
+    @property
+    def path(self):
+        return "{}/{}.json".format(FOLDER, self.grant)
+
+    @property
+    def lock_path(self):
+        return "{}/{}.lock".format(FOLDER, self.grant)
+
+    def __getitem__(self, key):
+        return self.facts[key]
+
+    def get(self, key, default=None):
+        return self.facts.get(key, default)
+
+    def note(self, **facts):
+        """Adds facts and writes them down, so that they are on record before the deed."""
+        self.facts.update(facts)
+        self.host.write(self.path, json.dumps(self.facts, sort_keys=True), 0o600)
+
+    def add(self, key, item):
+        """Adds an item to one of the lists."""
+        self.note(**{key: self.facts.get(key, []) + [item]})
+
+    def drop(self, key, item):
+        self.note(**{key: [other for other in self.facts.get(key, []) if other != item]})
+
+    def take_lock(self):
+        """Whether this process is now the one run of the grant on this machine; held until it ends."""
+        self.host.make_folder(FOLDER, 0o700)
+        handle = os.open(self.host.at(self.lock_path), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            return False
+        self.lock = handle
+        return True
+
+    def release_lock(self):
+        if self.lock is not None:
+            os.close(self.lock)
+            self.lock = None
+
+    def is_running(self):
+        """Whether a process holds the lock."""
+        if self.lock is not None:
+            return True
+        if not self.host.exists(self.lock_path):
+            return False
+        taken = self.take_lock()
+        self.release_lock()
+        return not taken
+
+    def forget(self):
+        """Removes the record and the lock's file, and the folder if it was the last."""
+        self.facts = {}
+        gone = [self.host.remove(self.path), self.host.remove(self.lock_path)]
+        self.host.remove_folder(FOLDER)
+        return all(gone)
+
+
+def load_state(host, grant):
+    """The record of a grant's run; empty facts if there is none or it cannot be read."""
+    text = host.read("{}/{}.json".format(FOLDER, grant))
+    try:
+        facts = json.loads(text) if text else {}
+    except ValueError:
+        facts = {}
+    return State(host, grant, facts if isinstance(facts, dict) else {})
+
+
+def recorded_grants(host):
+    """The grants that have a record on this machine."""
+    return [name[:-len(".json")] for name in host.names(FOLDER) if name.endswith(".json")]

@@ -1,0 +1,74 @@
+"""What the user sees and is asked: messages, questions, the password."""
+
+import getpass
+import os
+import sys
+
+from outcome import REFUSED, Stop
+from unseal import unseal
+
+PASSWORD_TRIES = 3
+PASSWORD_MAX_BYTES = 256
+
+
+class Talk:
+    """Messages go to standard output, or to standard error when that is kept for the report."""
+
+    def __init__(self, as_json=False, yes=False, out=None):
+        self.as_json = as_json
+        self.yes = yes
+        self.out = out or (sys.stderr if as_json else sys.stdout)
+
+    def say(self, text=""):
+        """One message; what the terminal cannot show is escaped; a closed terminal is no reason to fail."""
+        encoding = getattr(self.out, "encoding", None) or "ascii"
+        try:
+            self.out.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+            self.out.flush()
+        except (OSError, ValueError):
+            pass
+
+    def agrees(self, question):
+        """Whether the user says yes; --yes has said so already; without a terminal it is no."""
+        if self.yes:
+            self.say(question + " yes (--yes)")
+            return True
+        if not sys.stdin.isatty():
+            self.say(question + " no (not a terminal; --yes agrees)")
+            return False
+        self.out.write(question + " [y/N] ")
+        self.out.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def ask_secrets(talk, sealed, plan, from_stdin):
+    """Asks for the password until it opens the box; a line from standard input is tried once."""
+    if from_stdin:
+        secrets = unseal(sealed, plan, read_line(0))
+        if secrets is None:
+            raise Stop(REFUSED, "Wrong password.")
+        return secrets
+    if not sys.stdin.isatty():
+        raise Stop(REFUSED, "There is no terminal to ask for the password on. Use --password-stdin.")
+    for left in reversed(range(PASSWORD_TRIES)):
+        try:
+            typed = getpass.getpass("Password of the grant: ")
+        except EOFError:
+            break
+        secrets = unseal(sealed, plan, typed)
+        if secrets is not None:
+            return secrets
+        if left:
+            talk.say("Wrong password. {} left.".format("1 try" if left == 1 else "{} tries".format(left)))
+    raise Stop(REFUSED, "Wrong password. It was shown when the grant was created; without it, create a new grant.")
+
+
+def read_line(descriptor):
+    """One line, and not a byte more: the rest of standard input is for later."""
+    line = b""
+    while len(line) < PASSWORD_MAX_BYTES:
+        byte = os.read(descriptor, 1)
+        if byte in (b"", b"\n"):
+            break
+        line += byte
+    return line.decode("utf-8", "replace")

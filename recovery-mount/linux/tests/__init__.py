@@ -1,0 +1,6 @@
+"""Unit tests of the mount script; run with: python3 -m unittest discover (in linux/)."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

@@ -1,0 +1,274 @@
+"""From disks to mounted volumes: partitions, probing, options, folders, the table."""
+
+import os
+import unittest
+
+from attach import LAYERS, offer_programs, wait_for_disks
+from devices import Device, decode, disk_devices
+from filesystems import FileSystems, Volume
+from host import Result
+from layers import discover
+from layout import check_base, free_name, make_layout, safe
+from mounting import mount_all, mount_problem, mounted_below, mounted_from, mounts
+from outcome import Stop
+from state import State
+from table import duration, printable, size, volume_table
+from tests.fakes import PLAN, HostCase
+
+
+class Discovery(HostCase):
+    def volumes(self, names):
+        return discover(self.host, disk_devices(self.host, PLAN, names), LAYERS)
+
+    def test_partitions_whole_disks_and_what_is_neither(self):
+        self.host.disk("sdb", partitions=[(1, 4096), (2, 2), (5, 8192), (6, 8192), (10, 2048)])
+        self.host.disk("sdc")
+        self.host.found("/dev/sdb1", ID_FS_TYPE="ext4", ID_FS_LABEL_ENC="ro\\x20ot")
+        self.host.found("/dev/sdb5", ID_FS_TYPE="swap")
+        self.host.found("/dev/sdb6", ID_FS_TYPE="LVM2_member")
+        self.host.found("/dev/sdb10")
+        self.host.found("/dev/sdc", ID_FS_TYPE="xfs", ID_FS_UUID="u")
+        reports = [volume.report() for volume in self.volumes({0: "sdb", 1: "sdc"})]
+        self.assertEqual([report["source"] for report in reports],
+                         ["partition 1", "partition 5", "partition 6", "partition 10", "whole disk"])
+        by_source = {(report["disk"], report["source"]): report for report in reports}
+        self.assertEqual(set(by_source), {("root", "partition 1"), ("root", "partition 5"), ("root", "partition 6"),
+                                          ("root", "partition 10"), ("data", "whole disk")})
+        first = by_source["root", "partition 1"]
+        self.assertEqual((first["fs"], first["label"], first["size"]), ("ext4", "ro ot", 4096 * 512))
+        self.assertIn("swap", by_source["root", "partition 5"]["reason"])
+        self.assertIn("LVM", by_source["root", "partition 6"]["reason"])
+        self.assertIn("no file system", by_source["root", "partition 10"]["reason"])
+        self.assertIsNone(by_source["data", "whole disk"]["reason"])
+
+    def test_what_counts_as_missing(self):
+        wanted = {"swap": False, "LVM2_member": True, "crypto_LUKS": True, "reiserfs": True, "jbd": False, "ext4": True}
+        for fs, expected in wanted.items():
+            self.host.found("/dev/sdc", ID_FS_TYPE=fs)
+            (volume,) = FileSystems().open(self.host, [Device("/dev/sdc", "data", "whole disk", 512)])[1]
+            self.assertEqual(volume.wanted, expected, fs)
+            self.assertEqual(volume.is_mountable(), fs == "ext4", fs)
+
+    def test_devices_that_cannot_be_read_or_told(self):
+        for status, words in ((8, "more than one"), (4, "cannot be read"), (124, "cannot be read")):
+            self.host.answer("blkid -p", Result(status, "", "gave up"))
+            (volume,) = FileSystems().open(self.host, [Device("/dev/sdc", "data", "whole disk", 512)])[1]
+            self.assertIn(words, volume.reason)
+
+    def test_btrfs_over_two_disks_is_one_volume(self):
+        for name in ("sdb", "sdc"):
+            self.host.disk(name)
+            self.host.found("/dev/" + name, ID_FS_TYPE="btrfs", ID_FS_UUID="same")
+        (volume,) = self.volumes({0: "sdb", 1: "sdc"})
+        report = volume.report()
+        self.assertEqual((report["disk"], report["source"]), ("root + data", "whole disk"))
+        self.assertEqual(report["size"], (1 << 30) + (1 << 31))
+
+    def test_btrfs_that_the_host_has_mounted_is_left_alone(self):
+        self.host.disk("sdb")
+        self.host.folder("/sys/fs/btrfs/same")
+        self.host.found("/dev/sdb", ID_FS_TYPE="btrfs", ID_FS_UUID="same")
+        (volume,) = self.volumes({0: "sdb"})
+        self.assertFalse(volume.is_mountable())
+
+    def test_a_hybrid_iso_is_one_volume(self):
+        self.host.disk("sdb", partitions=[(1, 4096)])
+        self.host.found("/dev/sdb", ID_FS_TYPE="iso9660", ID_FS_LABEL_ENC="CD")
+        (volume,) = self.volumes({0: "sdb"})
+        self.assertEqual(volume.report()["source"], "whole disk")
+
+    def test_a_layer_that_joins_gets_all_members_in_one_call(self):
+        """What LVM will need: members from a whole disk and from a partition, opened together, before file systems."""
+        calls = []
+
+        class Joining:
+            def claims(self, host, device):
+                return device.probe(host).type == "LVM2_member"
+
+            def open(self, host, devices):
+                calls.append(sorted(device.name for device in devices))
+                return [Device("/dev/sdd", "root + data", "volume vg/lv", 1024, (0, 1, 1))], []
+
+        self.host.disk("sdb", partitions=[(1, 4096)])
+        self.host.disk("sdc")
+        self.host.disk("sdd")
+        self.host.found("/dev/sdb1", ID_FS_TYPE="LVM2_member")
+        self.host.found("/dev/sdc", ID_FS_TYPE="LVM2_member")
+        self.host.found("/dev/sdd", ID_FS_TYPE="ext4")
+        layers = (LAYERS[0], Joining(), LAYERS[1])
+        (volume,) = discover(self.host, disk_devices(self.host, PLAN, {0: "sdb", 1: "sdc"}), layers)
+        self.assertEqual(calls, [["sdb1", "sdc"]])
+        self.assertEqual(volume.report()["source"], "volume vg/lv")
+
+    def test_writable_devices_are_made_read_only(self):
+        self.host.disk("sdb")
+        self.host.put("/sys/class/block/sdb/ro", "0")
+        self.host.found("/dev/sdb", ID_FS_TYPE="ext4")
+        self.volumes({0: "sdb"})
+        self.assertIn("blockdev --setro /dev/sdb", self.host.ran)
+
+    def test_labels(self):
+        self.assertEqual(decode("a\\x20b\\x5cc"), "a b\\c")
+        self.assertEqual(decode("\\xe6\\x9d\\xb1"), "\u6771")
+        self.assertEqual(decode("\\xff"), "\ufffd")
+        self.assertIsNone(decode(None))
+
+    def test_waits_for_every_disk(self):
+        self.host.session("session2", PLAN["iqn"])
+        self.host.disk("sdb", session="session2", lun=0)
+        with self.assertRaises(Stop) as caught:
+            wait_for_disks(self.host, PLAN)
+        self.assertEqual(caught.exception.status, 3)
+        self.host.disk("sdc", session="session2", lun=1)
+        self.assertEqual(wait_for_disks(self.host, PLAN), {0: "sdb", 1: "sdc"})
+
+
+class Mounting(HostCase):
+    def setUp(self):
+        super().setUp()
+        self.state = State(self.host, "7f3k")
+        self.state.take_lock()
+        self.host.put("/proc/filesystems", "nodev\tproc\n\text4\n\txfs\n\tbtrfs\n\tvfat\n")
+        self.host.folder("/work")
+
+    def mount(self, *types):
+        volumes = [Volume([Device("/dev/sd" + "bcdef"[n], "d", "whole disk", 512)], fs, None, True)
+                   for n, fs in enumerate(types)]
+        make_layout(self.host, self.state, "/work", PLAN, volumes)
+        self.host.ran.clear()
+        mount_all(self.host, self.state, volumes)
+        return volumes
+
+    def commands(self):
+        return [line.split(" ", 1)[1] for line in self.host.ran if line.startswith("mount ")]
+
+    def test_options(self):
+        common = "ro,nosuid,nodev,noexec"
+        top = "/work/web01-2026-11-20T02-00-00Z/Volume"
+        self.mount("ext2", "ext4", "xfs", "btrfs", "vfat")
+        self.assertEqual(self.commands(), [
+            "-t ext4 -o {},noload /dev/sdb {}1".format(common, top),
+            "-t ext4 -o {},noload /dev/sdc {}2".format(common, top),
+            "-t xfs -o {},norecovery,nouuid /dev/sdd {}3".format(common, top),
+            "-t btrfs -o {},rescue=nologreplay,subvolid=5 /dev/sde {}4".format(common, top),
+            "-t vfat -o {},utf8=1 /dev/sdf {}5".format(common, top),
+        ])
+        self.assertEqual(len(self.state["mounts"]), 5)
+
+    def test_the_next_way_when_one_fails(self):
+        self.host.answer("mount -t btrfs -o ro,nosuid,nodev,noexec,rescue=nologreplay,subvolid=5",
+                         Result(32, "", "mount: /x: wrong fs type."))
+        (volume,) = self.mount("btrfs")
+        self.assertTrue(volume.mounted)
+        self.assertEqual(len(self.commands()), 2)
+
+    def test_all_members_are_named(self):
+        devices = [Device("/dev/sdb", "d", "whole disk", 512), Device("/dev/sdc", "e", "whole disk", 512)]
+        volumes = [Volume(devices, "btrfs", None, True)]
+        make_layout(self.host, self.state, "/work", PLAN, volumes)
+        mount_all(self.host, self.state, volumes)
+        self.assertIn(",device=/dev/sdc /dev/sdb /work/", self.commands()[0])
+
+    def test_a_failure_keeps_its_reason_and_leaves_no_folder(self):
+        problem = "mount: /work/x y: can't read superblock on /dev/sdb.\n  dmesg(1) may"
+        self.host.answer("mount", Result(32, "", problem))
+        (volume,) = self.mount("ext4")
+        self.assertFalse(volume.mounted)
+        self.assertEqual(volume.reason, "cannot be mounted: can't read superblock on /dev/sdb")
+        self.assertIsNone(volume.path)
+        self.assertEqual(self.host.names("/work/web01-2026-11-20T02-00-00Z"), [])
+        self.assertEqual(self.state["mounts"], [])
+
+    def test_what_the_kernel_cannot_read(self):
+        self.host.answer("modprobe", Result(1, "", ""))
+        (volume,) = self.mount("exfat")
+        self.assertIn("this kernel cannot read exfat", volume.reason)
+        self.assertEqual(self.commands(), [])
+
+    def test_a_module_is_loaded_when_it_is_needed(self):
+        self.host.answer("modprobe -q -- exfat", lambda _: self.host.put("/proc/filesystems", "\texfat\n"))
+        (volume,) = self.mount("exfat")
+        self.assertTrue(volume.mounted)
+
+    def test_ntfs_by_kernel_else_by_program_else_an_offer(self):
+        self.host.put("/proc/filesystems", "\tntfs3\n")
+        (volume,) = self.mount("ntfs")
+        self.assertEqual((volume.mounted, self.commands()[0].split()[1]), (True, "ntfs3"))
+        self.host.put("/proc/filesystems", "")
+        self.host.answer("modprobe", Result(1, "", ""))
+        self.host.tools.add("ntfs-3g")
+        (volume,) = self.mount("ntfs")
+        self.assertEqual((volume.mounted, self.commands()[0].split()[1]), (True, "ntfs-3g"))
+        self.host.tools.remove("ntfs-3g")
+        self.host.tools.add("apt-get")
+        self.host.answer("apt-get install", lambda _: self.host.tools.add("ntfs-3g") or 0)
+        offer_programs(self.host, self.talk, [Volume([], "ntfs", None, True)])
+        self.assertEqual(self.talk.asked, ["Install ntfs-3g with apt-get (to read ntfs)?"])
+        self.assertIn("ntfs-3g", self.host.tools)
+
+    def test_words_of_mount(self):
+        self.assertEqual(mount_problem("mount: /a/b: wrong fs type, bad option.\n  dmesg"), "wrong fs type, bad option")
+        self.assertEqual(mount_problem(""), "no reason given")
+
+    def test_mountinfo(self):
+        self.host.mounted(("/dev/sdb1", "/work/a b/Volume1"), ("/dev/sdb12", "/media/x"), ("/dev/sdbc", "/y"))
+        self.assertEqual(mounts(self.host)[1].path, "/work/a b/Volume1")
+        self.assertEqual(mounted_below(self.host, "/work/a b"), ["/work/a b/Volume1"])
+        self.assertEqual(mounted_below(self.host, "/work/a"), [])
+        self.assertEqual(mounted_from(self.host, ["sdb"]), ["/media/x", "/work/a b/Volume1"])
+        self.assertEqual(mounted_from(self.host, []), [])
+
+
+class Folders(HostCase):
+    def test_names_are_safe(self):
+        for text, expected in (("web01", "web01"), ("../../etc", "etc"), ("a\nb c", "a-b-c"), ("-rf", "rf"),
+                               ("\u6771", "unnamed"), ("", "unnamed"), ("x" * 200, "x" * 64)):
+            self.assertEqual(safe(text), expected)
+
+    def test_existing_names_are_avoided(self):
+        name = "/work/web01-2026-11-20T02-00-00Z"
+        self.host.folder("/work")
+        self.assertEqual(free_name(self.host, "/work", PLAN), name)
+        self.host.put(name)
+        os.symlink("nowhere", self.host.at(name + "-2"))
+        self.assertEqual(free_name(self.host, "/work", PLAN), name + "-3")
+
+    def test_folders_that_cannot_be(self):
+        self.host.folder("/work")
+        self.host.put("/work/file")
+        check_base(self.host, "/work/new")
+        for folder in ("/none/deeper", "/work/file"):
+            with self.assertRaises(Stop) as caught:
+                check_base(self.host, folder)
+            self.assertEqual(caught.exception.status, 1)
+
+
+class Table(unittest.TestCase):
+    VOLUMES = [
+        {"name": "Volume1", "disk": "root", "source": "partition 1", "fs": "ext4", "label": "ro\x1b[31mot",
+         "size": 1 << 30, "path": "/root/web01-2026-11-20T02-00-00Z/Volume1", "mounted": True, "reason": None},
+        {"name": None, "disk": "data", "source": "whole disk", "fs": None, "label": None, "size": 512, "path": None,
+         "mounted": False, "reason": "holds no file system, and a long reason why that is so, longer than any line"},
+    ]
+
+    def test_fits_in_80_and_120_columns(self):
+        for width in (80, 120):
+            lines = volume_table(self.VOLUMES, width)
+            self.assertLessEqual(max(map(len, lines)), width)
+            self.assertTrue(any("/root/web01-2026-11-20T02-00-00Z/Volume1" in line for line in lines))
+            self.assertTrue(any("not mounted: holds no" in line for line in lines))
+
+    def test_steers_no_terminal(self):
+        text = "\n".join(volume_table(self.VOLUMES, 120))
+        self.assertNotIn("\x1b", text)
+        self.assertIn("\\x1b", text)
+        self.assertEqual(printable("\udce6\udc9d\udcb1"), "\u6771")
+
+    def test_words(self):
+        self.assertEqual([size(n) for n in (512, 1536, 64 << 40)], ["512 B", "1.5 KiB", "64.0 TiB"])
+        self.assertEqual([duration(s) for s in (43199, 120, 59, -5)],
+                         ["11 h 59 min", "2 min", "less than a minute", "less than a minute"])
+
+
+if __name__ == "__main__":
+    unittest.main()
