@@ -1,2 +1,3 @@
 //! itemlift gets single files back out of VM backups.
 
+pub mod point;

@@ -1,0 +1,116 @@
+//! A disk of a recovery point: a chain of image files read as one run of bytes.
+
+use super::error::ReadError;
+use super::file::Fault;
+use super::format::Format;
+use super::image::Image;
+
+/// One open disk. Reads take no lock that is held during I/O, so any number may run at once.
+#[derive(Debug)]
+pub struct Disk {
+    info: DiskInfo,
+    /// The disk's own image first, then what it is based on, down to the oldest.
+    layers: Vec<Image>,
+}
+
+/// What a disk is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskInfo {
+    /// Name shown to people; unique within the recovery point.
+    pub name: String,
+    /// Bytes, a multiple of `sector_size`.
+    pub size: u64,
+    /// Bytes in a logical sector, 512 or 4096.
+    pub sector_size: u32,
+    /// Format of the disk's own image; what it is based on may have another.
+    pub format: Format,
+}
+
+/// Whether a read may wait for storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Only what is in memory: never blocks, so an async worker may call it. Otherwise
+    /// [`ReadError::WouldBlock`].
+    Never,
+    /// May block and may spend time on decompression: only on a thread made for that.
+    Allowed,
+}
+
+/// What one image holds at the start of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// The first so many bytes were filled in; at least one.
+    Filled(usize),
+    /// The first so many bytes, at least one, are as the next image in the chain has them.
+    Below(usize),
+}
+
+impl Disk {
+    pub(super) fn new(info: DiskInfo, layers: Vec<Image>) -> Disk {
+        Disk { info, layers }
+    }
+
+    /// What this disk is.
+    pub fn info(&self) -> &DiskInfo {
+        &self.info
+    }
+
+    pub(super) fn layers(&self) -> &[Image] {
+        &self.layers
+    }
+
+    /// Fills `buf` with the bytes at `offset`, all of them or none that may be used.
+    ///
+    /// # Errors
+    /// [`ReadError::WouldBlock`] with [`Wait::Never`] when something is not in memory; the others
+    /// as they say. An error concerns this read alone.
+    pub fn read_at(&self, offset: u64, buf: &mut [u8], wait: Wait) -> Result<(), ReadError> {
+        let length = buf.len() as u64;
+        let end = offset
+            .checked_add(length)
+            .filter(|end| *end <= self.info.size);
+        if end.is_none() {
+            return Err(ReadError::OutOfRange {
+                offset,
+                length,
+                size: self.info.size,
+            });
+        }
+        let mut at = offset;
+        let mut rest = buf;
+        while !rest.is_empty() {
+            let filled = self.read_some(at, rest, wait)?;
+            at += filled as u64;
+            rest = rest.get_mut(filled..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Fills the start of `buf`, which is not empty, from the first image that has it. Goes down
+    /// the chain by a loop: its length costs no stack.
+    fn read_some(&self, offset: u64, buf: &mut [u8], wait: Wait) -> Result<usize, ReadError> {
+        let mut length = buf.len();
+        for image in &self.layers {
+            let part = buf.get_mut(..length).unwrap_or_default();
+            match image.read_some(offset, part, wait) {
+                Ok(Found::Filled(count)) => return Ok(count),
+                Ok(Found::Below(count)) => length = count,
+                Err(fault) => return Err(explain(offset, fault)),
+            }
+        }
+        buf.get_mut(..length).unwrap_or_default().fill(0);
+        Ok(length)
+    }
+}
+
+/// Says of the disk what `fault` says of one of its files.
+fn explain(offset: u64, fault: Fault) -> ReadError {
+    match fault {
+        Fault::WouldBlock => ReadError::WouldBlock,
+        Fault::Damaged { good, path, damage } => ReadError::Damaged {
+            offset: offset.saturating_add(good as u64),
+            path,
+            damage,
+        },
+    }
+}

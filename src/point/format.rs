@@ -1,0 +1,218 @@
+//! Which format a file is read as.
+//!
+//! Whoever runs a VM decides what stands at the start of its disk. Were a raw disk that begins
+//! with a qcow2 header taken for qcow2, its owner could name another VM's image as backing file
+//! and have it served. So content alone never decides: it must agree with what someone other
+//! than the guest said, in `point.toml` or by the file's extension. Where the two disagree the
+//! disk is refused until `point.toml` decides.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::OpenFault;
+
+/// Bytes that are looked at to tell formats apart.
+pub(super) const PROBE_BYTES: u64 = 512;
+
+/// A format which is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// The disk's bytes and nothing else.
+    Raw,
+    /// QEMU's format, versions 2 and 3.
+    Qcow2,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Format::Raw => "raw",
+            Format::Qcow2 => "qcow2",
+        })
+    }
+}
+
+/// How far a format goes that was decided for a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Decision {
+    pub(super) format: Format,
+    /// Whether the image may name other files. Only when someone else than the guest said qcow2.
+    pub(super) may_refer: bool,
+}
+
+/// Decides the format of a disk's own image.
+pub(super) fn decide(
+    declared: Option<Format>,
+    path: &Path,
+    head: &[u8],
+) -> Result<Decision, OpenFault> {
+    let claim = Claim::of(head);
+    match declared.map_or_else(|| Vouched::by(path), Vouched::For) {
+        Vouched::For(Format::Qcow2) if claim == Claim::Qcow2 => Ok(Decision::QCOW2),
+        Vouched::For(Format::Qcow2) => Err(not_qcow2(claim)),
+        Vouched::For(Format::Raw) if declared.is_some() || claim == Claim::Nothing => {
+            Ok(Decision::RAW)
+        }
+        Vouched::For(Format::Raw) => Err(ambiguous(claim, "")),
+        Vouched::ForUnread(name) => Err(OpenFault::Unsupported(format!("the format {name}"))),
+        Vouched::ForNothing => match claim {
+            Claim::Nothing => Ok(Decision::RAW),
+            // Nobody says what this file is. Taken for qcow2, it may speak for itself alone.
+            Claim::Qcow2 => Ok(Decision {
+                may_refer: false,
+                ..Decision::QCOW2
+            }),
+            Claim::Unread(name) => Err(OpenFault::Unsupported(format!("the format {name}"))),
+        },
+    }
+}
+
+/// Decides the format of a backing file from what the image above it declares.
+///
+/// Without a declaration it is raw, but not when its content claims to be more: then what the
+/// image was made from is unknown, and either guess could serve wrong data.
+pub(super) fn decide_backing(declared: Option<&str>, head: &[u8]) -> Result<Decision, OpenFault> {
+    let claim = Claim::of(head);
+    match declared {
+        Some("raw" | "file" | "host_device") => Ok(Decision::RAW),
+        Some("qcow2") if claim == Claim::Qcow2 => Ok(Decision::QCOW2),
+        Some("qcow2") => Err(not_qcow2(claim)),
+        Some(other) => Err(OpenFault::Unsupported(format!(
+            "a backing file of format {other:?}"
+        ))),
+        None if claim == Claim::Nothing => Ok(Decision::RAW),
+        None => Err(ambiguous(
+            claim,
+            ", or in the image that refers to it by `qemu-img rebase -u -F FORMAT`",
+        )),
+    }
+}
+
+impl Decision {
+    const RAW: Decision = Decision {
+        format: Format::Raw,
+        may_refer: false,
+    };
+    const QCOW2: Decision = Decision {
+        format: Format::Qcow2,
+        may_refer: true,
+    };
+}
+
+/// What someone other than the guest says that a file is.
+#[derive(Clone, Copy, Debug)]
+enum Vouched {
+    For(Format),
+    /// A format that is not read. Taken for raw, its data would not be where it belongs.
+    ForUnread(&'static str),
+    ForNothing,
+}
+
+/// Extensions in use for more than one format say raw, so that what the content claims is refused
+/// rather than believed.
+const RAW_EXTENSIONS: &[&str] = &["raw", "img", "bin", "dd", "iso"];
+
+const QCOW2_EXTENSIONS: &[&str] = &["qcow2", "qcow"];
+
+/// Formats that the first bytes of a file do not always tell.
+const UNREAD_EXTENSIONS: &[(&[&str], &str)] = &[
+    (&["vhd", "avhd", "vpc"], "VHD"),
+    (&["vhdx", "avhdx"], "VHDX"),
+    (&["vmdk"], "VMDK"),
+    (&["vdi"], "VDI"),
+    (&["qed"], "QED"),
+    (
+        &[
+            "vma", "tar", "zip", "7z", "gz", "bz2", "xz", "zst", "lz4", "lzo",
+        ],
+        "archive",
+    ),
+];
+
+impl Vouched {
+    /// What the name's extension says.
+    fn by(path: &Path) -> Vouched {
+        let extension = path
+            .extension()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .to_ascii_lowercase();
+        let extension = extension.as_str();
+        let unread = UNREAD_EXTENSIONS
+            .iter()
+            .find(|(extensions, _)| extensions.contains(&extension));
+        match unread {
+            Some((_, name)) => Vouched::ForUnread(name),
+            None if QCOW2_EXTENSIONS.contains(&extension) => Vouched::For(Format::Qcow2),
+            None if RAW_EXTENSIONS.contains(&extension) => Vouched::For(Format::Raw),
+            None => Vouched::ForNothing,
+        }
+    }
+}
+
+fn not_qcow2(claim: Claim) -> OpenFault {
+    match claim {
+        Claim::Unread(name) => OpenFault::Unsupported(format!("the format {name}")),
+        Claim::Qcow2 | Claim::Nothing => OpenFault::NotThisFormat {
+            expected: Format::Qcow2,
+        },
+    }
+}
+
+fn ambiguous(claim: Claim, hint: &'static str) -> OpenFault {
+    OpenFault::Ambiguous {
+        content: claim.name(),
+        hint,
+    }
+}
+
+/// What the first bytes of a file claim it to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    Qcow2,
+    /// A format that is known and not read.
+    Unread(&'static str),
+    Nothing,
+}
+
+/// Signatures at the start of files which are no raw disks.
+const UNREAD_SIGNATURES: &[(&[u8], &str)] = &[
+    (b"QFI\xfb\x00\x00\x00\x01", "qcow (version 1)"),
+    (b"QED\0", "QED"),
+    (b"KDMV", "VMDK"),
+    (b"COWD", "VMDK"),
+    (b"# Disk DescriptorFile", "VMDK"),
+    (b"vhdxfile", "VHDX"),
+    (b"conectix", "VHD"),
+    (b"<<< Oracle VM VirtualBox Disk Image >>>", "VDI"),
+    (b"WithoutFreeSpace", "Parallels"),
+    (b"WithouFreSpacExt", "Parallels"),
+    (b"\x1f\x8b\x08", "gzip"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"PK\x03\x04", "zip"),
+];
+
+impl Claim {
+    fn of(head: &[u8]) -> Claim {
+        let unread = UNREAD_SIGNATURES
+            .iter()
+            .find(|(signature, _)| head.starts_with(signature));
+        match unread {
+            Some((_, name)) => Claim::Unread(name),
+            None if head.starts_with(b"QFI\xfb") => Claim::Qcow2,
+            None => Claim::Nothing,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Claim::Qcow2 => "qcow2",
+            Claim::Unread(name) => name,
+            Claim::Nothing => "raw",
+        }
+    }
+}

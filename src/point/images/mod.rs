@@ -1,0 +1,10 @@
+//! The `images` source: a folder tree `VM/POINT/DISK.EXT`.
+
+mod beside;
+mod order;
+mod point_folder;
+mod point_toml;
+mod scan;
+mod time;
+
+pub(super) use scan::{Images, Scan};

@@ -1,0 +1,278 @@
+//! Finds the recovery points of a folder tree. Reads folders and `point.toml`, opens no image.
+//!
+//! A scan takes over from the one before it what has not changed, so that ten thousand points
+//! cost two system calls each.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::FileType;
+
+use super::beside::reason_to_ignore;
+use super::point_folder::{self, POINT_TOML};
+use crate::point::error::OpenFault;
+use crate::point::folder::{Folder, Stamp};
+use crate::point::recovery_point::{Problem, RecoveryPoint};
+
+/// A folder that changed this recently may change again without its time moving on: its time is
+/// too coarse to tell. Such a folder is read again.
+const SETTLED_AFTER_SECONDS: i64 = 3;
+
+/// Names at any level which are no part of a source.
+const NOT_OURS: &[&str] = &["lost+found", "$RECYCLE.BIN", "System Volume Information"];
+
+/// An `images` source.
+#[derive(Debug)]
+pub(in crate::point) struct Images {
+    root: PathBuf,
+    label: String,
+}
+
+/// What a scan found.
+#[derive(Debug, Default)]
+pub(in crate::point) struct Scan {
+    vms: BTreeMap<OsString, VmScan>,
+    problems: Vec<Problem>,
+}
+
+/// What was found for one VM.
+#[derive(Debug)]
+struct VmScan {
+    /// State of the folder; `None` while it may not be relied on.
+    stamp: Option<Stamp>,
+    points: BTreeMap<OsString, PointScan>,
+    problems: Vec<Problem>,
+}
+
+/// What was found for one recovery point.
+#[derive(Clone, Debug)]
+struct PointScan {
+    /// State of the folder and of its `point.toml`; `None` while they may not be relied on.
+    stamps: Option<(Stamp, Option<Stamp>)>,
+    outcome: Outcome,
+}
+
+/// What a folder where a recovery point should be turned out to be.
+#[derive(Clone, Debug)]
+pub(super) enum Outcome {
+    Point(Arc<RecoveryPoint>),
+    Problem(Problem),
+    /// Nothing that anybody needs to hear of.
+    Nothing,
+}
+
+impl Scan {
+    /// Every recovery point, by VM and folder name.
+    pub(in crate::point) fn points(&self) -> impl Iterator<Item = &Arc<RecoveryPoint>> {
+        let points = self.vms.values().flat_map(|vm| vm.points.values());
+        points.filter_map(|point| match &point.outcome {
+            Outcome::Point(point) => Some(point),
+            Outcome::Problem(_) | Outcome::Nothing => None,
+        })
+    }
+
+    /// What could not be used, apart from what each point says of itself.
+    pub(in crate::point) fn problems(&self) -> impl Iterator<Item = &Problem> {
+        let of_vms = self.vms.values().flat_map(|vm| {
+            let of_points = vm.points.values().filter_map(|point| match &point.outcome {
+                Outcome::Problem(problem) => Some(problem),
+                Outcome::Point(_) | Outcome::Nothing => None,
+            });
+            vm.problems.iter().chain(of_points)
+        });
+        self.problems.iter().chain(of_vms)
+    }
+}
+
+impl Images {
+    pub(in crate::point) fn new(root: &Path) -> Images {
+        Images {
+            root: root.to_owned(),
+            label: root.to_string_lossy().into_owned(),
+        }
+    }
+
+    /// The name that its points bear.
+    pub(in crate::point) fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The folder.
+    pub(in crate::point) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Looks at everything again, taking over from `before` what has not changed.
+    pub(in crate::point) fn scan(&self, before: &Scan) -> Scan {
+        let mut scan = Scan::default();
+        let read = Folder::open(&self.root)
+            .and_then(|root| Ok((root.entries().map_err(OpenFault::Io)?, root)));
+        let (entries, root) = match read {
+            Ok(read) => read,
+            Err(fault) => {
+                scan.problems.push(unreadable(Path::new(""), &fault));
+                return scan;
+            }
+        };
+        let walk = Walk {
+            label: &self.label,
+            root: &root,
+            now: unix_seconds(),
+        };
+        for entry in entries {
+            let path = Path::new(&entry.name);
+            if is_hidden(&entry.name) {
+                continue;
+            }
+            if !matches!(entry.kind, FileType::Directory | FileType::Symlink) {
+                scan.problems.extend(stray_file(path));
+            } else if let Some(name) = entry.name.to_str() {
+                let vm = walk.vm(name, before.vms.get(&entry.name));
+                scan.vms.insert(entry.name, vm);
+            } else {
+                scan.problems.push(not_utf8(path));
+            }
+        }
+        scan
+    }
+}
+
+/// One scan on its way through the tree.
+struct Walk<'a> {
+    label: &'a str,
+    root: &'a Folder,
+    /// Unix seconds.
+    now: i64,
+}
+
+impl Walk<'_> {
+    fn vm(&self, vm: &str, before: Option<&VmScan>) -> VmScan {
+        let path = Path::new(vm);
+        let mut scan = VmScan {
+            stamp: None,
+            points: BTreeMap::new(),
+            problems: Vec::new(),
+        };
+        let opened = self
+            .root
+            .folder(path)
+            .and_then(|folder| Ok((folder.own_stamp().map_err(OpenFault::Io)?, folder)));
+        let (stamp, folder) = match opened {
+            Ok(opened) => opened,
+            Err(fault) => {
+                scan.problems.push(unreadable(path, &fault));
+                return scan;
+            }
+        };
+        scan.stamp = self.is_settled(&stamp).then_some(stamp);
+        if let Some(before) = before.filter(|before| before.stamp == Some(stamp)) {
+            scan.problems.clone_from(&before.problems);
+            for (name, point) in &before.points {
+                scan.points
+                    .insert(name.clone(), self.point(vm, &folder, name, Some(point)));
+            }
+            return scan;
+        }
+        let entries = match folder.entries() {
+            Ok(entries) => entries,
+            Err(errno) => {
+                scan.stamp = None;
+                scan.problems.push(unreadable(path, &OpenFault::Io(errno)));
+                return scan;
+            }
+        };
+        for entry in entries {
+            if is_hidden(&entry.name) {
+                continue;
+            }
+            if matches!(entry.kind, FileType::Directory | FileType::Symlink) {
+                let known = before.and_then(|before| before.points.get(&entry.name));
+                let point = self.point(vm, &folder, &entry.name, known);
+                scan.points.insert(entry.name, point);
+            } else {
+                scan.problems.extend(stray_file(&path.join(&entry.name)));
+            }
+        }
+        scan
+    }
+
+    fn point(
+        &self,
+        vm: &str,
+        vm_folder: &Folder,
+        name: &OsStr,
+        before: Option<&PointScan>,
+    ) -> PointScan {
+        let toml = Path::new(name).join(POINT_TOML);
+        // Taken before the folder is read: what changes meanwhile is seen the next time.
+        let stamp = vm_folder.stamp(name.as_ref()).ok();
+        let stamps = stamp.map(|stamp| (stamp, vm_folder.stamp(&toml).ok()));
+        if let Some(before) = before.filter(|before| stamps.is_some() && before.stamps == stamps) {
+            return before.clone();
+        }
+        let is_link = stamp.is_some_and(|stamp| stamp.kind == FileType::Symlink);
+        let outcome = point_folder::read(self.root, self.label, vm, name, is_link);
+        // What could not be read may become readable without any time moving on.
+        let is_sound = matches!(&outcome, Outcome::Point(point) if point.problems.is_empty());
+        let stamps = stamps.filter(|(point, toml)| {
+            is_sound
+                && self.is_settled(point)
+                && toml.as_ref().is_none_or(|toml| self.is_settled(toml))
+        });
+        PointScan { stamps, outcome }
+    }
+
+    /// Whether a later change is sure to show in the modification time. That of a link says
+    /// nothing of what it leads to.
+    fn is_settled(&self, stamp: &Stamp) -> bool {
+        stamp.kind != FileType::Symlink
+            && stamp.modified.0 < self.now.saturating_sub(SETTLED_AFTER_SECONDS)
+    }
+}
+
+fn unix_seconds() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".") || NOT_OURS.iter().any(|not_ours| name == *not_ours)
+}
+
+fn unreadable(path: &Path, fault: &OpenFault) -> Problem {
+    let advice = match fault {
+        OpenFault::Outside => {
+            "only folders inside the source are read: move it there, or configure its place as a source"
+        }
+        _ => {
+            "check that the folder exists, that its storage is mounted and that itemlift may read it"
+        }
+    };
+    Problem {
+        path: path.to_owned(),
+        reason: format!("the folder cannot be read: {fault}"),
+        advice: advice.to_owned(),
+    }
+}
+
+fn not_utf8(path: &Path) -> Problem {
+    Problem {
+        path: path.to_owned(),
+        reason: "the name is not UTF-8, so nobody could ask for it".to_owned(),
+        advice: "rename the folder".to_owned(),
+    }
+}
+
+/// An image outside a recovery point is a likely mistake; other files are nobody's concern.
+fn stray_file(path: &Path) -> Option<Problem> {
+    reason_to_ignore(path).is_none().then(|| Problem {
+        path: path.to_owned(),
+        reason: "a file stands where a folder is expected".to_owned(),
+        advice: "a disk image belongs into VM/POINT/, where POINT is a time such as 2026-11-20T02-00-00Z".to_owned(),
+    })
+}

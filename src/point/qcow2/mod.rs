@@ -1,0 +1,274 @@
+//! qcow2, versions 2 and 3, for reading.
+//!
+//! A disk's clusters are found through two levels of tables. L1 is in memory whole, in pages that
+//! nothing can write to; L2 is read in slices. No refcount is looked at: a reader needs none.
+//! Every entry is checked when it is used, so that one bad entry costs the range that it
+//! describes and no other.
+
+mod entry;
+mod extension;
+mod feature;
+mod field;
+mod header;
+mod inflate;
+
+use std::sync::Arc;
+
+use memmap2::{Mmap, MmapMut};
+use tracing::warn;
+
+use self::entry::{Compressed, Origin};
+pub(super) use self::header::Header;
+use super::cache::{Cache, ImageId, Key, Piece};
+use super::disk::{Found, Wait};
+use super::error::{Damage, OpenFault};
+use super::file::{Fault, ImageFile};
+
+/// Bytes of an L2 table that are read and kept at a time: maps 32 MiB of disk at 64 KiB clusters.
+const SLICE_BYTES: u64 = 4096;
+
+/// An open qcow2 image.
+#[derive(Debug)]
+pub(super) struct Qcow2 {
+    header: Header,
+    file: ImageFile,
+    data: Option<ImageFile>,
+    /// `None` for a disk of no bytes.
+    l1: Option<Mmap>,
+    cache: Arc<Cache>,
+    id: ImageId,
+}
+
+/// Reads and checks the header of a file that begins with the magic number.
+pub(super) fn read_header(file: &ImageFile) -> Result<Header, OpenFault> {
+    let fixed = file.read_start(header::FIXED_BYTES as u64)?;
+    let head = file.read_start(header::bytes_needed(&fixed)?)?;
+    Header::parse(&head, file.len())
+}
+
+impl Qcow2 {
+    /// Opens an image by its header; `data` is the file that the header names for data.
+    pub(super) fn open(
+        file: ImageFile,
+        header: Header,
+        data: Option<ImageFile>,
+        cache: &Arc<Cache>,
+    ) -> Result<Qcow2, OpenFault> {
+        if header.is_suspect {
+            warn!(file = ?file.path(), "the image is marked dirty or corrupt; what it holds is checked as it is read");
+        }
+        let l1 = read_l1(&file, &header)?;
+        Ok(Qcow2 {
+            id: cache.new_image(),
+            cache: Arc::clone(cache),
+            header,
+            file,
+            data,
+            l1,
+        })
+    }
+
+    /// The file of the image itself.
+    pub(super) fn file(&self) -> &ImageFile {
+        &self.file
+    }
+
+    /// The file that holds its data, if that is another.
+    pub(super) fn data_file(&self) -> Option<&ImageFile> {
+        self.data.as_ref()
+    }
+
+    /// Bytes in the disk.
+    pub(super) fn size(&self) -> u64 {
+        self.header.size
+    }
+
+    /// See [`Found`]; the range lies inside the disk. Goes as far as bytes of one origin stand in
+    /// a row, at most to the end of an L2 slice.
+    pub(super) fn read_some(
+        &self,
+        offset: u64,
+        buf: &mut [u8],
+        wait: Wait,
+    ) -> Result<Found, Fault> {
+        let (origin, length) = self.run(offset, buf.len() as u64, wait)?;
+        let length = usize::try_from(length).map_or(buf.len(), |length| length.min(buf.len()));
+        let part = buf.get_mut(..length).unwrap_or_default();
+        match origin {
+            Origin::Below => return Ok(Found::Below(length)),
+            Origin::Zero => part.fill(0),
+            Origin::Data(at) => self
+                .data
+                .as_ref()
+                .unwrap_or(&self.file)
+                .read_exact_at(at, part, wait)?,
+            Origin::Compressed(compressed) => {
+                self.read_compressed(&compressed, offset, part, wait)?
+            }
+        }
+        Ok(Found::Filled(length))
+    }
+
+    /// Where the bytes at `offset` come from, and how many do in a row; `wanted` are enough.
+    fn run(&self, offset: u64, wanted: u64, wait: Wait) -> Result<(Origin, u64), Fault> {
+        let coverage = 1_u64 << self.header.l2_coverage_bits();
+        let Some(table) = self.l2_table(offset)? else {
+            return Ok((Origin::Below, coverage - offset % coverage));
+        };
+        let entry_bits = self.header.l2_entry_bits();
+        let slice_bytes = SLICE_BYTES.min(self.header.cluster_bytes());
+        let in_table = ((offset % coverage) >> self.header.cluster_bits) << entry_bits;
+        let slice_at = table + in_table / slice_bytes * slice_bytes;
+        let slice = self.slice(slice_at, slice_bytes, wait)?;
+
+        let mut at = in_table % slice_bytes;
+        let mut within = offset % self.header.cluster_bytes();
+        let mut found: Option<(Origin, u64)> = None;
+        while at < slice_bytes {
+            let (origin, length) = self.origin(&slice, slice_at, at, within)?;
+            found = match found {
+                None => Some((origin, length)),
+                Some((first, so_far)) if continues(first, so_far, origin) => {
+                    Some((first, so_far + length))
+                }
+                Some(_) => break,
+            };
+            if found.is_some_and(|(_, so_far)| so_far >= wanted) {
+                break;
+            }
+            within += length;
+            if within == self.header.cluster_bytes() {
+                within = 0;
+                at += 1 << entry_bits;
+            }
+        }
+        found.ok_or_else(|| self.invalid("L2 entry", slice_at, 0))
+    }
+
+    /// What the entry at byte `at` of a slice says of the byte at `within` its cluster.
+    fn origin(
+        &self,
+        slice: &[u8],
+        slice_at: u64,
+        at: u64,
+        within: u64,
+    ) -> Result<(Origin, u64), Fault> {
+        let invalid = |value| self.invalid("L2 entry", slice_at + at, value);
+        let entry = word(slice, at).ok_or_else(|| invalid(0))?;
+        let bitmap = match self.header.extended_l2 {
+            true => word(slice, at + 8).ok_or_else(|| invalid(entry))?,
+            false => 0,
+        };
+        entry::origin(entry, bitmap, within, &self.header).map_err(|entry::Invalid| invalid(entry))
+    }
+
+    /// Where the L2 table for this byte of the disk stands.
+    fn l2_table(&self, offset: u64) -> Result<Option<u64>, Fault> {
+        let at = (offset >> self.header.l2_coverage_bits()) * 8;
+        let invalid = |value| self.invalid("L1 entry", self.header.l1_offset + at, value);
+        let entry = self
+            .l1
+            .as_deref()
+            .and_then(|l1| word(l1, at))
+            .ok_or_else(|| invalid(0))?;
+        entry::l2_table(entry, &self.header).map_err(|entry::Invalid| invalid(entry))
+    }
+
+    fn slice(&self, at: u64, bytes: u64, wait: Wait) -> Result<Arc<[u8]>, Fault> {
+        let key = Key {
+            image: self.id,
+            piece: Piece::Table(at),
+        };
+        if let Some(slice) = self.cache.get(&key) {
+            return Ok(slice);
+        }
+        let mut slice = vec![0; usize::try_from(bytes).unwrap_or_default()];
+        self.file
+            .read_exact_at(at, &mut slice, wait)
+            .map_err(Fault::for_all_of_it)?;
+        let slice: Arc<[u8]> = slice.into();
+        self.cache.insert(key, Arc::clone(&slice));
+        Ok(slice)
+    }
+
+    fn read_compressed(
+        &self,
+        compressed: &Compressed,
+        offset: u64,
+        part: &mut [u8],
+        wait: Wait,
+    ) -> Result<(), Fault> {
+        let cluster = self.cluster(compressed, wait)?;
+        let within = usize::try_from(offset % self.header.cluster_bytes()).ok();
+        let bytes = within.and_then(|within| cluster.get(within..within.checked_add(part.len())?));
+        part.copy_from_slice(bytes.ok_or_else(|| self.not_decompressed(compressed))?);
+        Ok(())
+    }
+
+    /// A decoded cluster. One that is not kept yet is left to a thread that may spend the time.
+    fn cluster(&self, compressed: &Compressed, wait: Wait) -> Result<Arc<[u8]>, Fault> {
+        let key = Key {
+            image: self.id,
+            piece: Piece::Cluster(compressed.entry),
+        };
+        if let Some(cluster) = self.cache.get(&key) {
+            return Ok(cluster);
+        }
+        if wait == Wait::Never {
+            return Err(Fault::WouldBlock);
+        }
+        // The count of sectors may reach beyond the end of the file; the data does not.
+        let there = self
+            .file
+            .len()
+            .saturating_sub(compressed.at)
+            .min(compressed.length);
+        let mut input = vec![0; usize::try_from(there).unwrap_or_default()];
+        self.file
+            .read_exact_at(compressed.at, &mut input, wait)
+            .map_err(Fault::for_all_of_it)?;
+        let length = usize::try_from(self.header.cluster_bytes()).unwrap_or_default();
+        let cluster = inflate::inflate(self.header.compression, &input, length);
+        let cluster: Arc<[u8]> = cluster
+            .ok_or_else(|| self.not_decompressed(compressed))?
+            .into();
+        self.cache.insert(key, Arc::clone(&cluster));
+        Ok(cluster)
+    }
+
+    fn not_decompressed(&self, compressed: &Compressed) -> Fault {
+        self.file.fault(Damage::Compressed { at: compressed.at })
+    }
+
+    fn invalid(&self, what: &'static str, at: u64, value: u64) -> Fault {
+        self.file.fault(Damage::Index { what, at, value })
+    }
+}
+
+/// Whether bytes of origin `next` go on where `length` bytes of origin `first` end.
+fn continues(first: Origin, length: u64, next: Origin) -> bool {
+    match (first, next) {
+        (Origin::Below, Origin::Below) | (Origin::Zero, Origin::Zero) => true,
+        (Origin::Data(at), Origin::Data(next)) => at + length == next,
+        _ => false,
+    }
+}
+
+/// The size was checked against the file's before: no more is allocated than is there to read.
+fn read_l1(file: &ImageFile, header: &Header) -> Result<Option<Mmap>, OpenFault> {
+    if header.l1_entries == 0 {
+        return Ok(None);
+    }
+    let bytes = usize::try_from(header.l1_entries * 8).unwrap_or(usize::MAX);
+    let out_of_memory = |_| OpenFault::Io(rustix::io::Errno::NOMEM);
+    let mut table = MmapMut::map_anon(bytes).map_err(out_of_memory)?;
+    file.read_exact_at(header.l1_offset, &mut table, Wait::Allowed)
+        .map_err(OpenFault::from)?;
+    table.make_read_only().map(Some).map_err(out_of_memory)
+}
+
+/// The big-endian word at a byte.
+fn word(table: &[u8], at: u64) -> Option<u64> {
+    let bytes = table.get(usize::try_from(at).ok()?..)?.first_chunk()?;
+    Some(u64::from_be_bytes(*bytes))
+}

@@ -1,0 +1,36 @@
+//! A raw image: byte *n* of the file is byte *n* of the disk. Holes are the file system's business.
+
+use super::disk::{Found, Wait};
+use super::file::{Fault, ImageFile};
+
+/// An open raw image.
+#[derive(Debug)]
+pub(super) struct Raw {
+    file: ImageFile,
+}
+
+impl Raw {
+    pub(super) fn new(file: ImageFile) -> Raw {
+        Raw { file }
+    }
+
+    pub(super) fn file(&self) -> &ImageFile {
+        &self.file
+    }
+
+    /// Bytes in the disk.
+    pub(super) fn size(&self) -> u64 {
+        self.file.len()
+    }
+
+    /// See [`Found`]; the range lies inside the image.
+    pub(super) fn read_some(
+        &self,
+        offset: u64,
+        buf: &mut [u8],
+        wait: Wait,
+    ) -> Result<Found, Fault> {
+        self.file.read_exact_at(offset, buf, wait)?;
+        Ok(Found::Filled(buf.len()))
+    }
+}
