@@ -1,3 +1,7 @@
 //! itemlift gets single files back out of VM backups.
 
+pub mod config;
+pub mod grant;
 pub mod point;
+pub mod state_dir;
+pub mod telemetry;

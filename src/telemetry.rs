@@ -1,0 +1,27 @@
+//! Logs: text on a terminal, JSON otherwise.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+
+/// What a server logs when `ITEMLIFT_LOG` says nothing: our own news, and what goes wrong elsewhere.
+pub const SERVER: &str = "warn,itemlift=info";
+
+/// What a command logs: what goes wrong. It has standard output for its news.
+pub const COMMAND: &str = "warn";
+
+/// Starts logging to standard error. `ITEMLIFT_LOG` filters it as `RUST_LOG` does elsewhere, e.g. `itemlift=debug`;
+/// else `filter` does.
+pub fn start(filter: &str) {
+    let filter = EnvFilter::try_from_env("ITEMLIFT_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let started = if std::io::stderr().is_terminal() {
+        log.with_target(false).try_init()
+    } else {
+        log.json().flatten_event(true).try_init()
+    };
+    // A second start, in a process that already logs, changes nothing.
+    drop(started);
+}
