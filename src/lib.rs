@@ -4,4 +4,5 @@ pub mod config;
 pub mod grant;
 pub mod point;
 pub mod state_dir;
+pub mod target;
 pub mod telemetry;

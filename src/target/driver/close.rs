@@ -1,0 +1,107 @@
+//! The end of a connection: who may order it, and the last words.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+
+use iscsi_proto::ShutDown;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use super::{Driver, End};
+use crate::grant::audit::What;
+use crate::grant::{GrantState, LiveGrant};
+use crate::target::limits::LINGER_TIME;
+use crate::target::tls::linger;
+
+/// Completes when the connection has to end.
+pub(super) type Ending = Pin<Box<dyn Future<Output = ShutDown> + Send>>;
+
+/// Completes when the grant ends or the server stops.
+pub(super) fn ending(
+    grant: Option<&LiveGrant>,
+    stop: CancellationToken,
+) -> impl Future<Output = ShutDown> + Send + use<> {
+    let standing = grant.map(LiveGrant::watch);
+    async move {
+        let grant_ends = async {
+            let Some(mut standing) = standing else {
+                return std::future::pending().await;
+            };
+            match standing
+                .wait_for(|now| now.state != GrantState::Active)
+                .await
+            {
+                Ok(now) if now.state == GrantState::Expired => ShutDown::Expired,
+                Ok(_) => ShutDown::Revoked,
+                // The grants are gone, so the server is going down.
+                Err(_) => ShutDown::ServerStopping,
+            }
+        };
+        tokio::select! {
+            why = grant_ends => why,
+            () = stop.cancelled() => ShutDown::ServerStopping,
+        }
+    }
+}
+
+/// For logs.
+pub(super) fn reason(why: ShutDown) -> &'static str {
+    match why {
+        ShutDown::Revoked => "the grant was revoked",
+        ShutDown::Expired => "the grant has expired",
+        ShutDown::ServerStopping => "the server is stopping",
+        ShutDown::Reinstated => "the initiator has logged in again",
+    }
+}
+
+impl<S> Driver<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    /// Last words, the log, the end.
+    pub(super) async fn finish(mut self, end: End) {
+        // What is still being read is for nobody.
+        self.work.shutdown().await;
+        self.media = None;
+        self.tell_of_end(&end);
+        // From here on the session does not exist: reinstatement need not wait for the socket.
+        self.session = None;
+        if matches!(end, End::Done | End::Protocol(_) | End::ShutDown(_)) {
+            // A peer that takes nothing does not get longer than this.
+            let sent = timeout(LINGER_TIME / 2, self.send_rest()).await;
+            debug!(complete = matches!(sent, Ok(Ok(()))), "last words");
+            linger(self.stream).await;
+        }
+    }
+
+    async fn send_rest(&mut self) -> std::io::Result<()> {
+        while let Some(pdu) = self.machine.poll_transmit() {
+            self.outbox.push(pdu);
+            while !self.outbox.is_empty() {
+                poll_fn(|cx| self.outbox.poll_write(Pin::new(&mut self.stream), cx)).await?;
+            }
+        }
+        poll_fn(|cx| Pin::new(&mut self.stream).poll_flush(cx)).await
+    }
+
+    fn tell_of_end(&self, end: &End) {
+        let status = self.machine.status();
+        if self.session.is_none() {
+            debug!(reason = %end, "connection closed before login");
+            return;
+        }
+        info!(reason = %end, bytes_read = status.bytes_read, "session closed");
+        self.plane.audit(
+            What::Closed,
+            self.grant.as_deref(),
+            self.peer.address,
+            |event| {
+                event.who = status.initiator.map(|name| name.to_string());
+                event.bytes_read = Some(status.bytes_read);
+                event.reason = Some(end.to_string());
+            },
+        );
+    }
+}

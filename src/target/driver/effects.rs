@@ -1,0 +1,172 @@
+//! What the protocol machine asks for, and how it is answered.
+
+use std::sync::Arc;
+
+use iscsi_proto::{Access, AccessQuery, Effect, ReadBlocks, ReadFault, SessionIdentity};
+use tracing::{debug, info};
+
+use super::close::ending;
+use super::{Done, Driver};
+use crate::grant::LiveGrant;
+use crate::grant::audit::What;
+use crate::target::reader::Hot;
+use crate::target::sessions::Newcomer;
+
+impl<S> Driver<S> {
+    /// Does one effect, or starts it. Returns the bytes that were read in place.
+    pub(super) fn effect(&mut self, effect: Effect) -> usize {
+        match effect {
+            Effect::FindAccess(query) => self.find_access(&query),
+            Effect::Establish(identity) => self.establish(identity),
+            Effect::Read(wanted) => return self.read(wanted),
+            // A read cannot be called back from the system; its answer is ignored.
+            Effect::Cancel(_) => {}
+            Effect::LoginRefused(refusal) => {
+                info!(reason = %refusal, "login refused");
+                let status = self.machine.status();
+                self.plane.audit(
+                    What::Refused,
+                    self.grant.as_deref(),
+                    self.peer.address,
+                    |event| {
+                        event.who = status.initiator.map(|name| name.to_string());
+                        event.reason = Some(refusal.to_string());
+                    },
+                );
+            }
+            Effect::ResetOthers(reset) => {
+                if let Some(session) = &self.session {
+                    self.plane.sessions.reset_others(session, reset);
+                }
+            }
+        }
+        0
+    }
+
+    pub(super) fn done(&mut self, done: Done) {
+        match done {
+            Done::Read(id, outcome) => self.machine.read_done(id, outcome),
+            Done::Established(session, media) => {
+                self.media = Some(media);
+                self.machine
+                    .established(session.as_ref().map(|session| session.tsih));
+                if let Some(session) = session {
+                    self.peer.admitted.logged_in();
+                    self.session = Some(session);
+                    self.tell_of_login();
+                }
+            }
+        }
+    }
+
+    /// The machine tells unknown users, unknown targets and wrong secrets apart for nobody; the audit log does.
+    fn find_access(&mut self, query: &AccessQuery) {
+        let found = match self.plane.grants.by_user(&query.user) {
+            Ok(grant) if self.may_use(&grant) => self.access_to(grant),
+            Ok(grant) => {
+                info!(grant = %grant.id, "CHAP name of another grant than the certificate's");
+                None
+            }
+            Err(why) => {
+                info!(user = query.user, %why, "no such access");
+                None
+            }
+        };
+        self.machine.access(found);
+    }
+
+    /// Under TLS, the certificate and the CHAP name are of one grant.
+    fn may_use(&self, grant: &LiveGrant) -> bool {
+        self.peer
+            .certified
+            .as_ref()
+            .is_none_or(|certified| certified.id == grant.id)
+    }
+
+    fn access_to(&mut self, grant: Arc<LiveGrant>) -> Option<Access> {
+        match self.plane.exports.of(&grant) {
+            Ok(export) => {
+                let access = Access {
+                    target: Arc::clone(&export.target),
+                    initiator: grant.initiator.clone(),
+                    target_credentials: grant.target.clone(),
+                };
+                // Without TLS, this is when we learn whose end to watch.
+                self.ending = Box::pin(ending(Some(&grant), self.stop.clone()));
+                self.export = Some(export);
+                self.grant = Some(grant);
+                Some(access)
+            }
+            Err(error) => {
+                tracing::error!(%error, "login refused");
+                None
+            }
+        }
+    }
+
+    fn establish(&mut self, identity: SessionIdentity) {
+        let (Some(grant), Some(export)) = (self.grant.clone(), self.export.clone()) else {
+            // The machine asks only after it was given access.
+            self.machine.established(None);
+            return;
+        };
+        let newcomer = Newcomer {
+            identity,
+            grant,
+            address: self.peer.address,
+            tls: self.peer.certified.is_some(),
+        };
+        let plane = Arc::clone(&self.plane);
+        self.work.spawn(async move {
+            let media = plane.exports.open(&export).await;
+            Done::Established(plane.sessions.establish(newcomer).await, media)
+        });
+    }
+
+    /// From the page cache at once; otherwise beside the connection.
+    fn read(&mut self, wanted: ReadBlocks) -> usize {
+        let medium = self
+            .media
+            .as_ref()
+            .and_then(|media| media.medium(wanted.lun));
+        let Some(medium) = medium else {
+            // The machine reads only from logical units that the target has.
+            let fault = ReadFault { at: wanted.offset };
+            self.machine.read_done(wanted.id, Err(fault));
+            return 0;
+        };
+        self.reads_since_timer = true;
+        match medium.read_hot(wanted, &self.buffers) {
+            Hot::Done(outcome) => {
+                let read = outcome.as_ref().map_or(0, bytes::Bytes::len);
+                self.machine.read_done(wanted.id, outcome);
+                read
+            }
+            Hot::Cold(buffer) => {
+                let medium = Arc::clone(medium);
+                self.work.spawn(async move {
+                    Done::Read(wanted.id, medium.read_cold(wanted, buffer).await)
+                });
+                0
+            }
+        }
+    }
+
+    fn tell_of_login(&self) {
+        let status = self.machine.status();
+        let who = status.initiator.map(|name| name.to_string());
+        info!(
+            initiator = who, isid = %status.isid, grant = self.grant.as_ref().map(|grant| grant.id.as_str()),
+            "logged in",
+        );
+        self.plane.audit(
+            What::Login,
+            self.grant.as_deref(),
+            self.peer.address,
+            |event| {
+                event.who = who;
+            },
+        );
+        debug!(kind = ?status.kind, "session");
+    }
+}

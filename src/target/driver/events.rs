@@ -1,0 +1,110 @@
+//! What a connection waits for, and how it waits for all of it at once.
+
+use std::future::Future as _;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use iscsi_proto::ShutDown;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+
+use super::{Done, Driver};
+use crate::target::limits::{INPUT_ROOM, SEND_STALL};
+
+/// The first thing that came.
+pub(super) enum Event {
+    Received(usize),
+    Sent,
+    Done(Done),
+    Ordered,
+    Ends(ShutDown),
+    TimeIsUp,
+    Failed(io::Error),
+}
+
+impl<S> Driver<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    /// Sends, and looks for whatever has come: work done, orders, input, time.
+    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        if let Poll::Ready(sent) = self.poll_send(cx) {
+            return Poll::Ready(sent.map_or_else(Event::Failed, |()| Event::Sent));
+        }
+        match self.work.poll_join_next(cx) {
+            Poll::Ready(Some(Ok(done))) => return Poll::Ready(Event::Done(done)),
+            // Work panics on nothing that comes from outside; should it ever, the connection goes, not the server.
+            Poll::Ready(Some(Err(error))) => {
+                return Poll::Ready(Event::Failed(io::Error::other(error)));
+            }
+            Poll::Ready(None) | Poll::Pending => {}
+        }
+        if let Some(session) = &mut self.session
+            && session.orders.poll(cx).is_ready()
+        {
+            return Poll::Ready(Event::Ordered);
+        }
+        if self.shut_down.is_none()
+            && let Poll::Ready(why) = self.ending.as_mut().poll(cx)
+        {
+            return Poll::Ready(Event::Ends(why));
+        }
+        if self.machine.wants_input() && self.inbox.len() < 2 * INPUT_ROOM {
+            self.inbox.reserve(INPUT_ROOM);
+            if let Poll::Ready(read) = pin!(self.stream.read_buf(&mut self.inbox)).poll(cx) {
+                return Poll::Ready(read.map_or_else(Event::Failed, Event::Received));
+            }
+        }
+        self.poll_timer(cx).map(|()| Event::TimeIsUp)
+    }
+
+    /// `Ready` when something was sent; `Pending` when there is nothing to send, too.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut stream = Pin::new(&mut self.stream);
+        if !self.outbox.is_empty() {
+            self.unflushed = true;
+            return self
+                .outbox
+                .poll_write(stream, cx)
+                .map(|written| written.map(drop));
+        }
+        if self.unflushed {
+            let flushed = stream.as_mut().poll_flush(cx);
+            self.unflushed = flushed.is_pending();
+            // Only a connection that is about to close waits for this.
+            return if self.machine.is_closed() || matches!(flushed, Poll::Ready(Err(_))) {
+                flushed
+            } else {
+                Poll::Pending
+            };
+        }
+        Poll::Pending
+    }
+
+    /// The timer is set anew only when it has rung or must ring earlier: deadlines that move back with each PDU cost nothing.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let wanted = [
+            self.machine.poll_timeout(),
+            self.shut_down.map(|(_, until)| until),
+            self.stall_deadline(),
+        ];
+        if let Some(wanted) = wanted.into_iter().flatten().min()
+            && (self.rung || wanted < self.timer.deadline().into_std())
+        {
+            self.timer.as_mut().reset(wanted.into());
+            self.rung = false;
+        }
+        if self.rung {
+            return Poll::Pending;
+        }
+        let time = self.timer.as_mut().poll(cx);
+        self.rung = time.is_ready();
+        time
+    }
+
+    /// When a peer that takes nothing has had its time.
+    pub(super) fn stall_deadline(&self) -> Option<Instant> {
+        (!self.outbox.is_empty()).then(|| self.last_sent + SEND_STALL)
+    }
+}

@@ -1,0 +1,112 @@
+//! Every limit of the data plane, with its unit and its reason.
+//!
+//! Memory is bounded by these limits times the number of connections; the limits of one connection's
+//! protocol state are `iscsi_proto`'s.
+
+use std::time::Duration;
+
+/// Connections at one time, both planes. Each costs a file descriptor and some tens of KiB.
+pub const CONNECTIONS: usize = 4096;
+
+/// Connections at one time from one address (one /64 network for IPv6). A recovery machine needs one for
+/// each grant; a proxy or NAT may hide hundreds of machines.
+pub const CONNECTIONS_PER_ADDRESS: usize = 2048;
+
+/// Connections that have not proven who they are: in the TLS handshake or before the end of the iSCSI login.
+/// With [`HANDSHAKE_TIME`] and the login deadline this also bounds how long a flood can hold the door.
+pub const STRANGERS: usize = 512;
+
+/// Connections of one address that have not proven who they are, so that one address cannot use up [`STRANGERS`].
+pub const STRANGERS_PER_ADDRESS: usize = 128;
+
+/// Connections of the control plane at one time, so that HTTP clients cannot use up [`CONNECTIONS`].
+pub const CONTROL_CONNECTIONS: usize = 256;
+
+/// From TCP accept to the end of the TLS handshake.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// How long an HTTP client may take to send the head of a request.
+pub const HTTP_HEAD_TIME: Duration = Duration::from_secs(15);
+
+/// HTTP/2 streams that one control connection may have open.
+pub const HTTP_STREAMS: u32 = 32;
+
+/// How long a peer may take to drain the last bytes and to close after we said that it is over.
+pub const LINGER_TIME: Duration = Duration::from_secs(1);
+
+/// Bytes read and thrown away while we linger, so that our last bytes are not lost to a reset.
+pub const LINGER_BYTES: usize = 64 * 1024;
+
+/// From the end of a grant, or the server's stop, to the last of its connections closed. SPEC §3 promises 5 seconds;
+/// the rest is for scheduling.
+pub const CLOSE_TIME: Duration = Duration::from_millis(4500);
+
+/// How long a peer may leave what we have for it untaken. A working initiator that stalls this long has given up.
+pub const SEND_STALL: Duration = Duration::from_secs(120);
+
+/// Room made in the input buffer before a read from the socket, in bytes: 170 bare requests.
+pub const INPUT_ROOM: usize = 8 * 1024;
+
+/// Bytes taken from the protocol machine before they are written. What waits in the machine can still be overtaken by
+/// control PDUs, what waits here cannot.
+pub const WRITE_BATCH_BYTES: usize = 512 * 1024;
+
+/// PDUs taken from the protocol machine before they are written.
+pub const WRITE_BATCH_PDUS: usize = 128;
+
+/// Slices in one vectored write: three for each PDU (head, data, tail).
+pub const WRITE_SLICES: usize = 192;
+
+/// Plain text that rustls may hold encrypted for one connection, in bytes.
+pub const TLS_BUFFER: usize = 256 * 1024;
+
+/// Bytes read in place before the connection lets others of its worker run.
+pub const TURN_BYTES: usize = 1024 * 1024;
+
+/// Largest read in one piece, in bytes: the size that the protocol machine cuts requests to.
+pub const READ_BYTES: usize = iscsi_proto::limits::READ_CHUNK as usize;
+
+/// Reads of one disk that may block at one time. A source that hangs then holds this many threads, not all.
+pub const BLOCKING_READS_PER_DISK: usize = 16;
+
+/// Reads of all disks that may block at one time: threads of the runtime's blocking pool.
+pub const BLOCKING_READS: usize = 256;
+
+/// Spare read buffers that one connection keeps, in bytes. Let go when it is idle.
+pub const SPARE_BUFFER_BYTES: usize = 2 * 1024 * 1024;
+
+/// How long an old session may take to end when its initiator logs in again (reinstatement).
+pub const REINSTATEMENT_TIME: Duration = Duration::from_secs(2);
+
+/// Sessions at one time. TSIH is 16 bits wide and 0 is reserved (RFC 7143 §11.12.4).
+pub const SESSIONS: usize = 65_535;
+
+/// The limits that an operator or a test may set. [`Limits::default`] gives the constants of this module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// See [`CONNECTIONS`].
+    pub connections: usize,
+    /// See [`CONNECTIONS_PER_ADDRESS`].
+    pub connections_per_address: usize,
+    /// See [`STRANGERS`].
+    pub strangers: usize,
+    /// See [`STRANGERS_PER_ADDRESS`].
+    pub strangers_per_address: usize,
+    /// See [`CONTROL_CONNECTIONS`].
+    pub control_connections: usize,
+    /// See [`HANDSHAKE_TIME`].
+    pub handshake_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: CONNECTIONS,
+            connections_per_address: CONNECTIONS_PER_ADDRESS,
+            strangers: STRANGERS,
+            strangers_per_address: STRANGERS_PER_ADDRESS,
+            control_connections: CONTROL_CONNECTIONS,
+            handshake_time: HANDSHAKE_TIME,
+        }
+    }
+}

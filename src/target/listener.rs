@@ -1,0 +1,232 @@
+//! Listening sockets and the accept loop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, debug, info, warn};
+
+use super::DataPlane;
+use super::admission::{Admitted, Gate};
+use super::control::{self, Control};
+use super::driver::{self, Peer};
+use super::limits::{CLOSE_TIME, LINGER_TIME};
+use super::tls::{HandshakeError, Plane, Tls};
+use crate::grant::audit::{Event, What};
+
+/// The accept queue of the kernel, in connections.
+const BACKLOG: u32 = 1024;
+
+/// How long to wait after `accept` failed for want of file descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Bound sockets, before anybody is let in.
+#[derive(Debug)]
+pub struct Listeners {
+    tls: Vec<TcpListener>,
+    plain: Option<TcpListener>,
+}
+
+/// A socket could not be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody else listens there.
+    #[error("{0} is in use by another program: stop that program or choose another port")]
+    InUse(SocketAddr),
+    /// SPEC §5: without TLS only on loopback.
+    #[error(
+        "{0} is not a loopback address: the plain listener has no TLS and may only listen on 127.0.0.1 or ::1"
+    )]
+    NotLoopback(SocketAddr),
+    /// Anything else.
+    #[error("cannot listen on {address}: {source}")]
+    Failed {
+        /// Where we wanted to listen.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Listeners {
+    /// Binds `tls` addresses for both planes and, on loopback alone, `plain` for iSCSI without TLS.
+    ///
+    /// # Errors
+    /// A port is taken, not allowed, or `plain` is not a loopback address.
+    pub fn bind(tls: &[SocketAddr], plain: Option<SocketAddr>) -> Result<Self, BindError> {
+        Ok(Self {
+            tls: tls
+                .iter()
+                .map(|address| bind(*address))
+                .collect::<Result<_, _>>()?,
+            plain: plain.map(bind_plain).transpose()?,
+        })
+    }
+
+    /// The TLS addresses in effect; port 0 has become a real one.
+    pub fn tls_addresses(&self) -> Vec<SocketAddr> {
+        self.tls
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect()
+    }
+
+    /// The plain address in effect.
+    pub fn plain_address(&self) -> Option<SocketAddr> {
+        self.plain
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok())
+    }
+}
+
+fn bind_plain(address: SocketAddr) -> Result<TcpListener, BindError> {
+    if !address.ip().to_canonical().is_loopback() {
+        return Err(BindError::NotLoopback(address));
+    }
+    bind(address)
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    let socket = || {
+        let socket = if address.is_ipv4() {
+            tokio::net::TcpSocket::new_v4()?
+        } else {
+            tokio::net::TcpSocket::new_v6()?
+        };
+        // A restart must not wait for the old connections' TIME_WAIT.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    socket().map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse(address),
+        _ => BindError::Failed { address, source },
+    })
+}
+
+/// What an accept loop hands to each connection.
+#[derive(Clone)]
+struct Door {
+    gate: Arc<Gate>,
+    plane: Arc<DataPlane>,
+    control: Arc<Control>,
+    tls: Option<Tls>,
+    stop: CancellationToken,
+}
+
+/// Serves all listeners until `stop`, then until the last connection is closed, which takes 5 seconds at the most.
+pub(super) async fn serve(
+    listeners: Listeners,
+    tls: Tls,
+    plane: Arc<DataPlane>,
+    control: Control,
+    stop: CancellationToken,
+) {
+    let connections = TaskTracker::new();
+    let door = Door {
+        gate: Gate::new(plane.limits),
+        plane,
+        control: Arc::new(control),
+        tls: Some(tls),
+        stop: stop.clone(),
+    };
+    for listener in listeners.tls {
+        tokio::spawn(accept_loop(listener, door.clone(), connections.clone()));
+    }
+    if let Some(listener) = listeners.plain {
+        let door = Door { tls: None, ..door };
+        tokio::spawn(accept_loop(listener, door, connections.clone()));
+    }
+    stop.cancelled().await;
+    connections.close();
+    if tokio::time::timeout(CLOSE_TIME + LINGER_TIME, connections.wait())
+        .await
+        .is_err()
+    {
+        warn!(
+            left = connections.len(),
+            "connections did not close in time"
+        );
+    }
+}
+
+async fn accept_loop(listener: TcpListener, door: Door, connections: TaskTracker) {
+    loop {
+        let accepted = tokio::select! {
+            () = door.stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors or memory: those who are here go on, and some will leave.
+                warn!(%error, "accept failed");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        match door.gate.admit(address.ip()) {
+            Ok(admitted) => {
+                let span = tracing::info_span!("connection", %address);
+                connections.spawn(
+                    door.clone()
+                        .enter(stream, address, admitted)
+                        .instrument(span),
+                );
+            }
+            Err(full) => warn!(%address, reason = %full, "connection refused"),
+        }
+    }
+}
+
+impl Door {
+    async fn enter(self, stream: TcpStream, address: SocketAddr, mut admitted: Admitted) {
+        // Nagle and delayed ACK together cost 40 ms for each answer.
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "the peer left at once");
+            return;
+        }
+        let Some(tls) = &self.tls else {
+            let peer = Peer::new(address, None, admitted);
+            return driver::drive(stream, peer, self.plane, self.stop).await;
+        };
+        let deadline = Instant::now() + self.plane.limits.handshake_time;
+        let handshake = tokio::select! {
+            () = self.stop.cancelled() => return,
+            handshake = tls.accept(stream, deadline) => handshake,
+        };
+        match handshake {
+            Ok(handshake) => match handshake.plane {
+                Plane::Data(grant) => {
+                    let peer = Peer::new(address, Some(grant), admitted);
+                    driver::drive(handshake.stream, peer, self.plane, self.stop).await;
+                }
+                Plane::Control(grant) => {
+                    if let Err(full) = admitted.control() {
+                        warn!(reason = %full, "connection refused");
+                        return;
+                    }
+                    control::serve(handshake.stream, address, grant, &self.control, self.stop)
+                        .await;
+                }
+            },
+            Err(HandshakeError::Refused(stranger)) => {
+                info!(reason = %stranger.why, "client certificate refused");
+                self.plane.grants.audit().record(Event {
+                    address: Some(address),
+                    reason: Some(stranger.why.to_string()),
+                    ..match &stranger.record {
+                        Some(record) => Event::of(What::Refused, record),
+                        None => Event::new(What::Refused),
+                    }
+                });
+            }
+            Err(error) => debug!(%error, "no TLS connection"),
+        }
+    }
+}

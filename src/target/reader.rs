@@ -1,0 +1,101 @@
+//! Reads: at once from the page cache, otherwise on a thread that may block.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use iscsi_proto::{ByteOffset, ReadBlocks, ReadFault};
+use tokio::sync::Semaphore;
+use tracing::{debug, warn};
+
+use super::buffers::{Buffer, Buffers};
+use super::limits::BLOCKING_READS_PER_DISK;
+use crate::point::{Disk, ReadError, Wait};
+
+/// A disk that a grant's sessions read.
+#[derive(Debug)]
+pub(super) struct Medium {
+    name: String,
+    /// `None`: what the source holds now is not what was granted. Every read fails.
+    disk: Option<Arc<Disk>>,
+    /// Reads of this disk that may block at one time.
+    here: Semaphore,
+    /// Reads of all disks that may block at one time.
+    everywhere: Arc<Semaphore>,
+    complained: AtomicBool,
+}
+
+/// How far a read came without waiting.
+pub(super) enum Hot {
+    /// To its end, good or bad.
+    Done(Result<Bytes, ReadFault>),
+    /// The bytes are not in memory: go on with [`Medium::read_cold`].
+    Cold(Buffer),
+}
+
+impl Medium {
+    pub(super) fn new(name: &str, disk: Option<Arc<Disk>>, everywhere: Arc<Semaphore>) -> Self {
+        Self {
+            name: name.to_owned(),
+            disk,
+            here: Semaphore::new(BLOCKING_READS_PER_DISK),
+            everywhere,
+            complained: AtomicBool::new(false),
+        }
+    }
+
+    /// Reads what is in the page cache. Never waits.
+    pub(super) fn read_hot(&self, wanted: ReadBlocks, buffers: &Buffers) -> Hot {
+        let Some(disk) = &self.disk else {
+            return Hot::Done(Err(ReadFault { at: wanted.offset }));
+        };
+        let Ok(len) = usize::try_from(wanted.len) else {
+            return Hot::Done(Err(ReadFault { at: wanted.offset }));
+        };
+        let mut buffer = buffers.take(len);
+        match disk.read_at(wanted.offset.0, buffer.as_mut_slice(), Wait::Never) {
+            Ok(()) => Hot::Done(Ok(buffer.freeze())),
+            Err(ReadError::WouldBlock) => Hot::Cold(buffer),
+            Err(error) => Hot::Done(Err(self.fault(wanted, &error))),
+        }
+    }
+
+    /// Reads on the blocking pool, a bounded number at a time.
+    pub(super) async fn read_cold(
+        self: Arc<Self>,
+        wanted: ReadBlocks,
+        mut buffer: Buffer,
+    ) -> Result<Bytes, ReadFault> {
+        let fault = ReadFault { at: wanted.offset };
+        let disk = self.disk.clone().ok_or(fault)?;
+        // The semaphores are never closed.
+        let _here = self.here.acquire().await.map_err(|_| fault)?;
+        let _everywhere = self.everywhere.acquire().await.map_err(|_| fault)?;
+        let read = tokio::task::spawn_blocking(move || {
+            disk.read_at(wanted.offset.0, buffer.as_mut_slice(), Wait::Allowed)
+                .map(|()| buffer.freeze())
+        });
+        match read.await {
+            Ok(outcome) => outcome.map_err(|error| self.fault(wanted, &error)),
+            Err(error) => {
+                warn!(disk = self.name, %error, "a read was given up");
+                Err(fault)
+            }
+        }
+    }
+
+    /// What the initiator is told. The operator is told once for each time the disk is opened: a reader that tries again and again
+    /// must not fill the log.
+    fn fault(&self, wanted: ReadBlocks, error: &ReadError) -> ReadFault {
+        if self.complained.swap(true, Ordering::Relaxed) {
+            debug!(disk = self.name, %error, "cannot read");
+        } else {
+            warn!(disk = self.name, %error, "cannot read; the initiator gets MEDIUM ERROR");
+        }
+        let at = match error {
+            ReadError::Damaged { offset, .. } => ByteOffset(*offset),
+            ReadError::OutOfRange { .. } | ReadError::WouldBlock => wanted.offset,
+        };
+        ReadFault { at }
+    }
+}
