@@ -2,7 +2,9 @@
 
 pub mod config;
 pub mod grant;
+pub mod initiator;
 pub mod point;
 pub mod state_dir;
 pub mod target;
 pub mod telemetry;
+pub mod tunnel;
