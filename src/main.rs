@@ -1,2 +1,7 @@
 //! The `itemlift` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    itemlift::cli::run()
+}

@@ -1,0 +1,57 @@
+//! The API's description, made from the code. `openapi.json` beside this file is the same, for people;
+//! a test holds the two together.
+
+use axum::Json;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use super::{create_grant, error, grants, health, own_grant, points, sessions, sources};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "itemlift",
+        description = "Recovery points, and grants to read them. HTTPS, with a bearer token.",
+    ),
+    paths(
+        health::show,
+        sources::list,
+        sources::check,
+        points::list,
+        grants::list,
+        create_grant::create,
+        grants::show,
+        grants::renew,
+        grants::revoke,
+        own_grant::show,
+        sessions::list,
+    ),
+    components(schemas(error::ErrorBody, error::Problem)),
+    modifiers(&Token),
+    security(("token" = [])),
+)]
+struct Description;
+
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("`api.token` of the state directory"))
+            .build();
+        description
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The description.
+pub fn description() -> utoipa::openapi::OpenApi {
+    Description::openapi()
+}
+
+pub(super) async fn show() -> Json<utoipa::openapi::OpenApi> {
+    Json(description())
+}

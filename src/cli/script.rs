@@ -1,0 +1,81 @@
+//! `itemlift script`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use jiff::Timestamp;
+use recovery_mount::VerifyError;
+
+use super::failure::Failure;
+use super::output::{say, visible};
+
+/// Bytes of a file to verify at most. Scripts are far smaller.
+const MAX_FILE: u64 = 64 << 20;
+
+/// Mount scripts.
+#[derive(Debug, Subcommand)]
+pub(super) enum Script {
+    /// Verify that a mount script is as this server's CA signed it.
+    #[command(
+        after_help = "Example:\n  itemlift script verify web01_berlin_0a1b2c3d4e5f.py --ca ca.pem"
+    )]
+    Verify {
+        /// The mount script.
+        file: PathBuf,
+        /// The server's CA certificate: its `ca.pem`.
+        #[arg(long, value_name = "FILE")]
+        ca: PathBuf,
+    },
+}
+
+impl Script {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let Self::Verify { file, ca } = self;
+        let what = format!("{} is not verified", file.display());
+        let script = read(&file, &what)?;
+        let ca = String::from_utf8_lossy(&read(&ca, &what)?).into_owned();
+        let info = recovery_mount::verify(&script, &ca, Timestamp::now().as_second())
+            .map_err(|error| Failure::new(&what, &error, advice(&error)))?;
+        say(&visible(&format!(
+            "{} is genuine: grant {}, VM {}, recovery point {}, until {}",
+            file.display(),
+            info.grant,
+            info.vm,
+            info.point,
+            info.expires_at,
+        )))
+    }
+}
+
+fn advice(error: &VerifyError) -> &'static str {
+    match error {
+        VerifyError::NotAScript => "name a file that `itemlift grant create` wrote",
+        VerifyError::Ca | VerifyError::Untrusted(_) => "name the ca.pem of the server that made it",
+        VerifyError::NoSignature => "get it again from whoever created the grant",
+        // These sentences say what to do.
+        VerifyError::DamagedSignature | VerifyError::Changed | VerifyError::FalseSignature => "",
+    }
+}
+
+fn read(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
+    let fail = |why: String, advice: &str| Failure::new(what, why, advice);
+    let size = std::fs::metadata(path).map(|file| file.len());
+    let size = size.map_err(|error| {
+        fail(
+            format!("{} cannot be read: {error}", path.display()),
+            "see that the name is right",
+        )
+    })?;
+    if size > MAX_FILE {
+        return Err(fail(
+            format!("{} is far too large", path.display()),
+            "name the right file",
+        ));
+    }
+    std::fs::read(path).map_err(|error| {
+        fail(
+            format!("{} cannot be read: {error}", path.display()),
+            "see that it is a readable file",
+        )
+    })
+}

@@ -1,0 +1,15 @@
+//! Recovery points from folders of images, held against what QEMU's own tools say of them.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
+
+mod bad_input;
+mod catalog;
+mod chains;
+mod changes;
+mod damage;
+mod formats;
+mod names;
+mod references;
+mod rescan;
+mod scale;
+mod source;
