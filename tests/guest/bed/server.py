@@ -67,10 +67,10 @@ class Server:
 
     def init(self):
         self.itemlift(
-            "init", "--host", HOST_SEEN_FROM_GUEST, "--host", "127.0.0.1", "--site", "test bed"
+            "init", "--host", HOST_SEEN_FROM_GUEST, "--host", "127.0.0.1", "--site", "test-bed"
         )
         (self.state / "itemlift.toml").write_text(
-            f'site = "test bed"\n'
+            f'site = "test-bed"\n'
             f'listen = ["127.0.0.1:{self.port}"]\n'
             f'advertise = "{HOST_SEEN_FROM_GUEST}:{self.port}"\n\n'
             f'[[source]]\nkind = "images"\npath = "{self.source}"\n'

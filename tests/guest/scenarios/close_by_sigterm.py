@@ -2,7 +2,7 @@
 
 import signal
 
-from bed.script import CLOSE_LIMIT_SECONDS, ends_with
+from bed.script import CLOSE_LIMIT_SECONDS, Report, ends_with
 
 
 def run(case):
@@ -11,6 +11,10 @@ def run(case):
         running, report = script.stay()
         assert report.volume("WHOLE-EXT4")["mounted"]
         running.signal(number)
-        ends_with(running.end(CLOSE_LIMIT_SECONDS), 0)
+        done = running.end(CLOSE_LIMIT_SECONDS)
+        ends_with(done, 0)
+        closed = Report(case.shell, done.stdout, done.marks)
+        assert closed.json["state"] == "closed", closed.json
+        assert not any(volume["mounted"] for volume in closed.volumes), closed.json
         left = case.shell.run("findmnt", "-n", report.volume("WHOLE-EXT4")["path"])
         assert left.status != 0, f"still mounted after signal {number}"

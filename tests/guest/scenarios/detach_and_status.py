@@ -5,8 +5,8 @@ from bed.script import ends_with
 
 def run(case):
     script = case.script([("whole", "qcow2")])
-    idle = script.run("--status", "--format", "json")
-    assert "volumes" in idle.stdout, idle.text
+    idle = script.status().json
+    assert (idle["state"], idle["volumes"]) == ("none", []), idle
     report = script.attach()
     status = script.status()
     assert status.json["state"] == report.json["state"], status.json
@@ -15,4 +15,5 @@ def run(case):
     text = script.run("--status")
     ends_with(text, 0, "WHOLE-EXT4", report.volume("WHOLE-EXT4")["path"])
     script.close()
-    ends_with(script.run("--unmount"), 0)
+    ends_with(script.run("--unmount"), 0, "nothing", "mounted")
+    assert script.status().json["state"] == "none"

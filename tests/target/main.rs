@@ -1,0 +1,18 @@
+//! The data plane from outside: real sockets, real TLS, an initiator of our own.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+mod ending;
+mod hostile;
+mod login;
+mod reads;
+mod sessions;
+mod tls;
+mod tunnel;
