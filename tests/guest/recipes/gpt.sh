@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A GPT disk with every file system that a current Linux or Windows machine is likely to have, and two
 # partitions that hold none.
 disk=$1

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # An MBR disk with an extended partition: ext3, then ext2, FAT16 and NTFS as logical volumes.
 disk=$1
 sfdisk --quiet "$disk" <<END

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Read by each recipe. Needs: GUEST, the folder of the programs; MANIFESTS, where the manifests go.
 
 # fill DEVICE unix|plain NAME [mount arguments]: puts files on it and notes what is there as NAME.json.

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The same disk a day later: some files changed, some new, some gone.
 disk=$1
 mkdir -p /mnt/fill
