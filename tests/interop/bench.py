@@ -58,7 +58,7 @@ def make_image(folder):
 
 def start_peers(stack, image, binary):
     """Maps a name to the URL to read from and the ids of the server's processes."""
-    server = stack.enter_context(Server(image, binary))
+    server = stack.enter_context(Server([image], binary))
     tunnel = stack.enter_context(server.tunnel())
     tgt = stack.enter_context(Tgt(image))
     stunnel, stunnel_server, _ = stack.enter_context(tgt.stunnel())

@@ -33,7 +33,7 @@ def main():
     totals = {"passed": 0, "failed": 0, "skipped": 0}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = stack.enter_context(Server(make_image(folder), options.binary))
+        server = stack.enter_context(Server([make_image(folder)], options.binary))
         tunnel = stack.enter_context(server.tunnel())
         for transport, port in (("plain", server.plain_port), ("tls", tunnel)):
             for family in FAMILIES:

@@ -32,11 +32,12 @@ def wait_for_port(port, process):
 
 
 class Server:
-    """`with Server(image) as server:` serves the raw image as VM `vm`."""
+    """`with Server(images) as server:` serves the image files as the disks of VM `vm`."""
 
-    def __init__(self, image, binary=BINARY, extra_config=""):
-        self.binary, self.image, self.extra_config = binary, Path(image), extra_config
+    def __init__(self, images, binary=BINARY):
+        self.binary, self.images = binary, [Path(image) for image in images]
         self.tls_port, self.plain_port = free_port(), free_port()
+        self.grants = 0
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
@@ -46,10 +47,12 @@ class Server:
             self.lay_out_source()
             self.run("init", "--state", self.state, "--host", "127.0.0.1")
             self.configure()
+            started = time.monotonic()
             self.process = self.start("serve", "--state", self.state)
             stack.callback(self.stop, self.process)
             wait_for_port(self.tls_port, self.process)
             wait_for_port(self.plain_port, self.process)
+            self.ready_seconds = time.monotonic() - started
             self.bundle = self.create_grant()
             self.stack = stack.pop_all()
         return self
@@ -60,7 +63,8 @@ class Server:
     def lay_out_source(self):
         point = self.folder / "source/vm/2026-11-20T02-00-00Z"
         point.mkdir(parents=True)
-        (point / "disk0.raw").hardlink_to(self.image)
+        for image in self.images:
+            (point / image.name).hardlink_to(image)
 
     def configure(self):
         (self.state / "itemlift.toml").write_text(
@@ -68,24 +72,27 @@ class Server:
             f'listen = ["127.0.0.1:{self.tls_port}"]\n'
             f'advertise = "127.0.0.1:{self.tls_port}"\n'
             f'plain = "127.0.0.1:{self.plain_port}"\n'
-            f"{self.extra_config}\n"
             f'[[source]]\nkind = "images"\npath = "{self.folder}/source"\n'
         )
 
     def create_grant(self):
-        self.bundle_file = self.folder / "bundle.json"
+        """Creates a grant on the VM's newest point; gives its bundle."""
+        file = self.folder / f"bundle-{self.grants}.json"
+        self.grants += 1
         self.run(
             *("grant", "create", "--state", self.state, "--vm", "vm", "--os", "bundle"),
-            *("--out", self.bundle_file, "--format", "json"),
+            *("--out", file, "--format", "json"),
         )
-        return json.loads(self.bundle_file.read_text())
+        self.bundle_file = file
+        return json.loads(file.read_text())
 
-    def url(self, port, lun=0):
+    def url(self, port, lun=0, bundle=None):
         """The URL by which libiscsi reaches a LUN with mutual CHAP."""
-        initiator, target = self.bundle["initiator"], self.bundle["target"]
+        bundle = bundle or self.bundle
+        initiator, target = bundle["initiator"], bundle["target"]
         return (
             f"iscsi://{initiator['user']}%{initiator['secret']}@127.0.0.1:{port}"
-            f"/{self.bundle['iqn']}/{lun}"
+            f"/{bundle['iqn']}/{lun}"
             f"?target_user={target['user']}&target_password={target['secret']}"
         )
 
