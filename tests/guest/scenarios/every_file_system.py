@@ -1,13 +1,15 @@
 """Two disks, GPT and MBR, raw and compressed qcow2: every volume mounted, every file as it was."""
 
 from bed.script import ends_with
-from bed.timing import timing_lines
+from bed.timing import Accounting, timing_lines
 
 
 def run(case):
     script = case.script([("gpt", "raw"), ("mbr", "qcow2")])
+    accounting = Accounting(case.shell)
     report = script.attach()
-    case.timing += timing_lines("two disks, eleven partitions", report.marks)
+    shares = accounting.shares(script.grant)
+    case.timing += timing_lines("two disks, eleven partitions", report.marks, shares)
     report.holds(case.manifests("gpt", "mbr"))
     tells_of_what_holds_no_files(report)
     # A disk without a name in point.toml is called as its file is, which no other disk can be.

@@ -11,7 +11,9 @@ def run(case):
     fails(case.shell, f"touch {path}/new", "Read-only file system")
     fails(case.shell, f"echo more >>{path}/readme.txt", "Read-only file system")
     fails(case.shell, f"rm {path}/readme.txt", "Read-only file system")
-    for disk in case.shell.sh("lsblk -dno PATH,VENDOR | awk '/ITEMLIFT/ {print $1}'").split():
+    disks = case.shell.sh("lsblk -dno PATH,VENDOR | awk '/ITEMLIFT/ {print $1}'").split()
+    assert len(disks) == 1, f"disks of the vendor ITEMLIFT: {disks}"
+    for disk in disks:
         assert case.shell.sh(f"blockdev --getro {disk}").strip() == "1", (
             f"{disk} is not write-protected"
         )
