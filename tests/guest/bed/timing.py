@@ -4,6 +4,10 @@ import json
 
 PROGRAM = "/usr/local/lib/guest/accounting.py"
 
+ONE_GO_SECONDS = 0.1
+
+ITSELF = "Python's start, self-check, unsealing, TLS, the server's answers, waiting for disks"
+
 
 class Accounting:
     """Between `start` and `shares` the kernel notes every command that ends."""
@@ -22,17 +26,24 @@ def timing_lines(name, marks, shares):
     """Marks: (seconds since the start, text printed then). A step ends with the text it prints."""
     total = marks[-1][0]
     lines = [f"{name}: from starting the script to mounted {total:.1f} s"]
-    before = 0.0
-    for at, text in marks:
-        words = " ".join(text.split())
-        lines.append(f"  at {at:6.2f} s, after {at - before:6.2f} s: {words[:76]}")
-        before = at
+    for at, seconds, words in steps(marks):
+        lines.append(f"  at {at:6.2f} s, after {seconds:6.2f} s: {words[:76]}")
     by_tools = 0.0
     for command, (count, seconds) in sorted(shares.items(), key=lambda item: -item[1][1]):
         by_tools += seconds
         lines.append(f"  {seconds:6.2f} s in {count} × {command}")
-    lines.append(
-        f"  {total - by_tools:6.2f} s ({100 * (total - by_tools) / total:.0f} %) in the script itself: "
-        "Python's start, checking, unsealing, TLS, and the server's share of these"
-    )
+    rest = total - by_tools
+    lines.append(f"  {rest:6.2f} s ({100 * rest / total:.0f} %) in the script itself: {ITSELF}")
     return lines
+
+
+def steps(marks):
+    """(end, seconds it took, first words then printed); what comes in one go is one step."""
+    found = []
+    before = 0.0
+    for at, text in marks:
+        words = " ".join(text.split())
+        if words and (not found or at - before > ONE_GO_SECONDS):
+            found.append((at, at - before, words))
+            before = at
+    return found
