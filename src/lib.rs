@@ -7,6 +7,7 @@ pub mod demo;
 pub mod grant;
 pub mod init;
 pub mod initiator;
+pub mod interrupt;
 pub mod point;
 pub mod server;
 pub mod state_dir;

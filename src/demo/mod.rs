@@ -20,10 +20,11 @@ use tokio_util::sync::CancellationToken;
 pub use self::image::ImageError;
 pub use self::proof::ProofError;
 use self::steps::Steps;
-use self::workplace::Workplace;
 pub use self::workplace::WorkplaceError;
+use self::workplace::{Created, Workplace};
 use crate::config::{Config, ConfigError};
 use crate::init::{InitError, initialise};
+use crate::interrupt::Interrupt;
 use crate::server::{Server, StartError};
 use crate::state_dir::StateDir;
 
@@ -71,6 +72,9 @@ pub enum DemoError {
     /// A thread of ours.
     #[error("a part of the demo ended early: {0}")]
     Task(#[from] tokio::task::JoinError),
+    /// Ctrl-C before the proof was done.
+    #[error("interrupted before the proof was done")]
+    Interrupted,
     /// Ctrl-C cannot be waited for, or standard output is gone.
     #[error("the terminal cannot be used: {0}")]
     Terminal(#[from] std::io::Error),
@@ -81,23 +85,50 @@ pub enum DemoError {
 /// # Errors
 /// One of its steps failed; the message says which and why.
 pub async fn run(demo: Demo) -> Result<(), DemoError> {
-    let started = Instant::now();
+    // First of all: whenever it comes, the folder is removed.
+    let mut interrupt = Interrupt::listen()?;
     let workplace = Workplace::create(demo.keep)?;
+    let mut proven = false;
+    let outcome = tokio::select! {
+        outcome = perform(&workplace, demo.once, &mut proven) => outcome,
+        () = interrupt.wait() => Err(DemoError::Interrupted),
+    };
+    workplace.close()?;
+    match outcome {
+        Err(DemoError::Interrupted) if proven => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// All steps; then serves for ever, unless `once`.
+async fn perform(workplace: &Workplace, once: bool, proven: &mut bool) -> Result<(), DemoError> {
+    let started = Instant::now();
     let mut steps = Steps::begin()?;
-    let digest = make_disk(&workplace).await?;
+    let digest = make_disk(workplace).await?;
     let size = image::DISK_SIZE >> 20;
     steps.done(&format!("made a {size} MiB disk: GPT, ext4, a few files"))?;
-    let (server, stop) = serve(&workplace).await?;
+    let (server, stop) = serve(workplace).await?;
+    // However this ends, sessions are told.
+    let _stop = stop.drop_guard();
     steps.done(&format!("serving {VM} on {}", workplace.portal()))?;
-    let proven = prove(&workplace, digest, &mut steps).await;
-    let outcome = match proven {
-        Ok(()) => go_on(&workplace, demo.once, started, &mut steps).await,
-        Err(error) => Err(error),
-    };
-    stop.cancel();
-    server.await?;
-    workplace.close()?;
-    outcome
+    prove(workplace, digest, &mut steps).await?;
+    let script = workplace.create_grant(VM, "linux").await?;
+    steps.done(&format!(
+        "created grant {} with its mount script",
+        script.grant
+    ))?;
+    let seconds = started.elapsed().as_secs_f32();
+    steps.say(&format!("\nProven in {seconds:.1} s.\n"))?;
+    show_script(&script, &mut steps)?;
+    *proven = true;
+    if once {
+        return Ok(steps.say("\nRun the demo without --once to use the script.")?);
+    }
+    steps.say(&format!(
+        "\nServing on {} until Ctrl-C.",
+        workplace.portal()
+    ))?;
+    Ok(server.await?)
 }
 
 async fn make_disk(workplace: &Workplace) -> Result<[u8; 32], DemoError> {
@@ -146,38 +177,14 @@ async fn prove(
     Ok(())
 }
 
-/// A grant as a mount script, for the person who watches.
-async fn go_on(
-    workplace: &Workplace,
-    once: bool,
-    started: Instant,
-    steps: &mut Steps,
-) -> Result<(), DemoError> {
-    let script = workplace.create_grant(VM, "linux").await?;
-    steps.done(&format!(
-        "created grant {} with its mount script",
-        script.grant
-    ))?;
-    let proven = started.elapsed().as_secs_f32();
-    steps.say(&format!("\nProven in {proven:.1} s.\n"))?;
+/// A mount script, for the person who watches.
+fn show_script(script: &Created, steps: &mut Steps) -> std::io::Result<()> {
     steps.say(&format!("  Script    {}", script.file.display()))?;
     if let Some(password) = &script.password {
         steps.say(&format!("  Password  {password}"))?;
     }
-    if once {
-        return steps
-            .say("\nRun the demo without --once to use the script.")
-            .map_err(Into::into);
-    }
     steps.say(&format!(
         "\nNext, on this machine or with the script copied to one that reaches this port:\n  sudo python3 {}",
         script.file.display()
-    ))?;
-    steps.say(&format!(
-        "\nServing on {} until Ctrl-C.",
-        workplace.portal()
-    ))?;
-    tokio::signal::ctrl_c().await?;
-    steps.say("\nStopping.")?;
-    Ok(())
+    ))
 }

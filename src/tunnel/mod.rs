@@ -21,6 +21,7 @@ use tracing::{info, warn};
 pub use self::bundle::{Bundle, BundleCredentials, BundleError, SecretText};
 pub use self::connect::{ConnectError, Connector};
 pub use self::proxy::ProxyError;
+use crate::interrupt::Interrupt;
 
 /// Local connections at one time. An initiator has one for each session.
 const MAX_CONNECTIONS: usize = 64;
@@ -55,6 +56,9 @@ pub enum TunnelError {
         /// What the system said.
         source: io::Error,
     },
+    /// Ctrl-C cannot be waited for.
+    #[error("cannot wait for Ctrl-C: {0}")]
+    Signals(#[source] io::Error),
     /// Standard output is gone.
     #[error("cannot write to standard output: {0}")]
     Output(#[source] io::Error),
@@ -68,15 +72,15 @@ pub async fn run(file: &Path, listen: SocketAddr) -> Result<(), TunnelError> {
     let bundle = Bundle::load(file)?;
     let tunnel = Tunnel::open(&bundle, listen, |name| std::env::var(name).ok()).await?;
     tunnel.connector.check().await?;
+    // Before the text that speaks of Ctrl-C.
+    let mut interrupt = Interrupt::listen().map_err(TunnelError::Signals)?;
     instructions::write(&mut io::stdout().lock(), &bundle, file, tunnel.address)
         .map_err(TunnelError::Output)?;
     let stop = CancellationToken::new();
-    let interrupt = stop.clone();
+    let stopping = stop.clone();
     tokio::spawn(async move {
-        // Without the signal handler, Ctrl-C ends the process as it always does.
-        if tokio::signal::ctrl_c().await.is_ok() {
-            interrupt.cancel();
-        }
+        interrupt.wait().await;
+        stopping.cancel();
     });
     tunnel.serve(stop).await?;
     Ok(())

@@ -9,6 +9,7 @@
 
 mod support;
 
+mod commands;
 mod ending;
 mod hostile;
 mod login;

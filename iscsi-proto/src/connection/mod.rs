@@ -260,6 +260,15 @@ impl Connection {
         status
     }
 
+    /// [`Status::commands`] and [`Status::bytes_read`] alone, cheap enough for every turn of a driver.
+    #[must_use]
+    pub fn progress(&self) -> (u64, u64) {
+        match &self.phase {
+            Phase::Session(session) => (session.commands, session.bytes_read),
+            Phase::Login { .. } | Phase::Refused => (0, 0),
+        }
+    }
+
     fn take(&mut self, frame: Frame) -> Result<(), Error> {
         match &mut self.phase {
             Phase::Session(session) => session.receive(frame, &mut self.out),

@@ -207,15 +207,13 @@ where
 
     fn count(&self) {
         if let Some(session) = &self.session {
-            let status = self.machine.status();
+            let (commands, bytes_read) = self.machine.progress();
             let counters = &session.counters;
-            let before = counters
-                .bytes_read
-                .swap(status.bytes_read, Ordering::Relaxed);
+            counters.commands.store(commands, Ordering::Relaxed);
+            let before = counters.bytes_read.swap(bytes_read, Ordering::Relaxed);
             if let Some(grant) = &self.grant {
-                grant.count_read(status.bytes_read.saturating_sub(before));
+                grant.count_read(bytes_read.saturating_sub(before));
             }
-            counters.commands.store(status.commands, Ordering::Relaxed);
         }
     }
 
