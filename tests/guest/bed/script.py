@@ -27,10 +27,10 @@ class MountScript:
         options.setdefault("limit", MOUNT_LIMIT_SECONDS)
         return self.shell.run("python3", self.path, *flags, stdin=stdin + "\n", **options)
 
-    def attach(self, *flags, **options):
-        """Mounts and returns with the script in the background."""
+    def attach(self, *flags, expected=0, **options):
+        """Mounts and returns with the script in the background; `expected` is its exit status."""
         done = self.run("--detach", "--password-stdin", "--format", "json", *flags, **options)
-        assert done.status == 0, f"mounting ended with {done.status}:\n{done.text}"
+        assert done.status == expected, f"mounting ended with {done.status}:\n{done.text}"
         return Report(self.shell, done.stdout, done.marks)
 
     def stay(self, *flags, **options):

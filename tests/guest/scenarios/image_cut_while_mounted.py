@@ -1,0 +1,30 @@
+"""The image is cut short while mounted: errors where data is gone, never wrong data, clean end."""
+
+import shutil
+
+CUT_TO_BYTES = 36 << 20
+
+
+def run(case):
+    server = case.server()
+    image = case.folder / "disk0.raw"
+    shutil.copy(case.disks["whole"].form("raw"), image)
+    server.add_point("web01", [("disk0.raw", image)])
+    server.init()
+    server.start()
+    script = case.deliver(server.grant("web01"))
+    path = script.attach().volume("WHOLE-EXT4")["path"]
+    with open(image, "r+b") as file:
+        file.truncate(CUT_TO_BYTES)
+    case.shell.sh("echo 3 >/proc/sys/vm/drop_caches")
+    done = case.shell.run("sh", "-c", "find . -type f -exec sha256sum -z {} +", cwd=path)
+    assert "Input/output error" in done.stderr, f"all could be read:\n{done.text}"
+    expected = case.manifests("whole")["WHOLE-EXT4"]
+    lines = [line for line in done.stdout.split("\0") if line]
+    assert lines, f"nothing could be read:\n{done.text}"
+    for line in lines:
+        digest, _, name = line.partition("  ./")
+        if name in expected:  # not the few whose name is no UTF-8
+            assert digest == expected[name]["sha256"], f"{name} was read, and is wrong"
+    assert server.process.poll() is None, f"the server died:\n{server.log()}"
+    script.close()
