@@ -37,9 +37,12 @@ pub const LINGER_TIME: Duration = Duration::from_secs(1);
 /// Bytes read and thrown away while we linger, so that our last bytes are not lost to a reset.
 pub const LINGER_BYTES: usize = 64 * 1024;
 
-/// From the end of a grant, or the server's stop, to the last of its connections closed. SPEC §3 promises 5 seconds;
-/// the rest is for scheduling.
-pub const CLOSE_TIME: Duration = Duration::from_millis(4500);
+/// How long a peer may take for the last PDUs of a connection that ends.
+pub const LAST_WORDS_TIME: Duration = Duration::from_millis(500);
+
+/// From the end of a grant, or the server's stop, until its connections are closed whatever their peers do. SPEC §3 promises
+/// 5 seconds; the rest is for [`LAST_WORDS_TIME`] and for scheduling.
+pub const CLOSE_TIME: Duration = Duration::from_millis(4200);
 
 /// How long a peer may leave what we have for it untaken. A working initiator that stalls this long has given up.
 pub const SEND_STALL: Duration = Duration::from_secs(120);

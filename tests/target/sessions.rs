@@ -39,6 +39,25 @@ async fn the_same_initiator_again_takes_its_sessions_place() {
 }
 
 #[tokio::test]
+async fn a_session_whose_peer_takes_nothing_is_replaced_at_once() {
+    let server = Place::new().serve().await;
+    let bundle = server.grant().await;
+    let mut old = log_in(server.connect_plain().await, &bundle).await.unwrap();
+    old.read(Lun::peripheral(0), 0, 1, 512).await.unwrap();
+    // As after a network that is gone: answers pile up, nobody takes them.
+    let cdb = [0x88, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0];
+    for _ in 0..64 {
+        old.submit(Lun::peripheral(0), cdb, 1 << 20).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut new = within(2, log_in(server.connect_plain().await, &bundle))
+        .await
+        .unwrap();
+    new.read(Lun::peripheral(0), 0, 1, 512).await.unwrap();
+    assert_eq!(server.sessions.list().len(), 1);
+}
+
+#[tokio::test]
 async fn another_session_stands_beside_it_and_both_are_listed() {
     let server = Place::new().serve().await;
     let bundle = server.grant().await;

@@ -12,7 +12,7 @@ use tracing::{debug, info};
 use super::{Driver, End};
 use crate::grant::audit::What;
 use crate::grant::{GrantState, LiveGrant};
-use crate::target::limits::LINGER_TIME;
+use crate::target::limits::LAST_WORDS_TIME;
 use crate::target::tls::linger;
 
 /// Completes when the connection has to end.
@@ -66,12 +66,16 @@ where
         self.work.shutdown().await;
         self.media = None;
         self.tell_of_end(&end);
-        // From here on the session does not exist: reinstatement need not wait for the socket.
-        self.session = None;
-        if matches!(end, End::Done | End::Protocol(_) | End::ShutDown(_)) {
+        let polite = matches!(end, End::Done | End::Protocol(_) | End::ShutDown(_));
+        if polite {
             // A peer that takes nothing does not get longer than this.
-            let sent = timeout(LINGER_TIME / 2, self.send_rest()).await;
+            let sent = timeout(LAST_WORDS_TIME, self.send_rest()).await;
             debug!(complete = matches!(sent, Ok(Ok(()))), "last words");
+        }
+        // The nexus ends first, then the session: who waits to take its place must not meet it. Neither waits for the socket.
+        drop(self.machine);
+        drop(self.session);
+        if polite {
             linger(self.stream).await;
         }
     }

@@ -31,7 +31,7 @@ use super::DataPlane;
 use super::admission::Admitted;
 use super::buffers::Buffers;
 use super::exports::{Export, Media};
-use super::limits::{CLOSE_TIME, SEND_STALL, TURN_BYTES};
+use super::limits::{CLOSE_TIME, LAST_WORDS_TIME, SEND_STALL, TURN_BYTES};
 use super::orders::Order;
 use super::sessions::Session;
 use crate::grant::LiveGrant;
@@ -269,7 +269,12 @@ where
 
     fn shut_down(&mut self, why: ShutDown) {
         let now = Instant::now();
-        self.shut_down = Some((why, now + CLOSE_TIME));
+        let time = match why {
+            // Somebody waits to take this session's place.
+            ShutDown::Reinstated => LAST_WORDS_TIME,
+            ShutDown::Revoked | ShutDown::Expired | ShutDown::ServerStopping => CLOSE_TIME,
+        };
+        self.shut_down = Some((why, now + time));
         self.machine.shut_down(now, why);
     }
 
