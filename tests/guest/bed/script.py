@@ -33,11 +33,15 @@ class MountScript:
         assert done.status == expected, f"mounting ended with {done.status}:\n{done.text}"
         return Report(self.shell, done.stdout, done.marks)
 
-    def stay(self, *flags, **options):
-        """Mounts and returns with the script in the foreground, waiting."""
+    def start(self, *flags, **options):
+        """Starts it in the foreground and returns at once."""
         options.setdefault("cwd", self.folder)
         words = ["python3", self.path, "--password-stdin", "--format", "json", *flags]
-        running = self.shell.spawn(*words, stdin=self.grant.password + "\n", **options)
+        return self.shell.spawn(*words, stdin=self.grant.password + "\n", **options)
+
+    def stay(self, *flags, **options):
+        """Mounts and returns with the script in the foreground, waiting."""
+        running = self.start(*flags, **options)
         running.wait_for('"volumes"', limit=MOUNT_LIMIT_SECONDS)
         state = running.state()
         return running, Report(self.shell, state["stdout"], state["marks"])

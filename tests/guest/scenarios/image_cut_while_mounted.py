@@ -1,4 +1,4 @@
-"""The image is cut short while mounted: errors where data is gone, never wrong data, clean end."""
+"""The image is cut short while mounted: read errors, never wrong data, and a clean end."""
 
 import shutil
 
@@ -17,11 +17,11 @@ def run(case):
     with open(image, "r+b") as file:
         file.truncate(CUT_TO_BYTES)
     case.shell.sh("echo 3 >/proc/sys/vm/drop_caches")
+    # What the kernel has kept may still be read; an image that was changed gives no more.
     done = case.shell.run("sh", "-c", "find . -type f -exec sha256sum -z {} +", cwd=path)
     assert "Input/output error" in done.stderr, f"all could be read:\n{done.text}"
     expected = case.manifests("whole")["WHOLE-EXT4"]
     lines = [line for line in done.stdout.split("\0") if line]
-    assert lines, f"nothing could be read:\n{done.text}"
     for line in lines:
         digest, _, name = line.partition("  ./")
         if name in expected:  # not the few whose name is no UTF-8

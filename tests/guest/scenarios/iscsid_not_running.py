@@ -4,9 +4,10 @@ from bed.leaks import HostState
 
 
 def run(case):
-    script = case.script([("whole", "raw")])
-    case.shell.sh("kill $(pidof iscsid); while pidof iscsid; do sleep 0.1; done")
     case.afterwards(lambda: start_again(case))
+    script = case.script([("whole", "raw")])
+    # It is a pair of processes; the second goes with the first.
+    case.shell.sh("kill $(pidof iscsid) || true; while pidof iscsid; do sleep 0.1; done")
     without = HostState(case.shell)
     script.attach().holds(case.manifests("whole"))
     assert case.shell.run("pidof", "iscsid").status == 0, "mounted without iscsid?"
