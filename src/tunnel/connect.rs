@@ -14,8 +14,9 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::address::split_host_port;
 use super::bundle::Bundle;
-use super::proxy::{Proxy, ProxyError, split_host_port};
+use super::proxy::{Proxy, ProxyError};
 use crate::target::ALPN_ISCSI;
 
 /// For TCP, the proxy and the TLS handshake together.

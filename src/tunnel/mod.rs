@@ -1,5 +1,6 @@
 //! `itemlift tunnel`: listens on loopback, carries iSCSI to the server over TLS.
 
+mod address;
 mod bundle;
 mod connect;
 mod instructions;

@@ -7,6 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use zeroize::Zeroizing;
 
+use super::address::split_host_port;
+
 /// Bytes. A proxy's answer to CONNECT is a status line and a few headers.
 const MAX_HEAD: usize = 16 * 1024;
 
@@ -137,24 +139,6 @@ where
         head.push(stream.read_u8().await?);
     }
     String::from_utf8(head).map_err(|_| ProxyError::NotHttp)
-}
-
-/// `HOST:PORT`, `[V6]:PORT`, or a host alone with `default` as its port.
-pub(super) fn split_host_port(text: &str, default: u16) -> Option<(String, u16)> {
-    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, "")) => (host, None),
-        Some((host, port)) => (host, Some(port.strip_prefix(':')?)),
-        None => match text.rsplit_once(':') {
-            Some((host, _)) if host.contains(':') => return None,
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        },
-    };
-    let port = match port {
-        Some(port) => port.parse().ok().filter(|port| *port != 0)?,
-        None => default,
-    };
-    (!host.is_empty()).then(|| (host.to_owned(), port))
 }
 
 /// No proxy can reach our loopback.
