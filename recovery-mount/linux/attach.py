@@ -48,8 +48,12 @@ def wait_for_disks(host, plan):
 
     disks = host.wait_for(found, DISKS_TIMEOUT)
     if disks is None:
-        raise Stop(UNREACHABLE, "Logged in, but the disks did not appear within {} s. Look at the kernel's log (dmesg)."
-                   .format(DISKS_TIMEOUT))
+        raise Stop(
+            UNREACHABLE,
+            "Logged in, but the disks did not appear within {} s. Look at the kernel's log (dmesg).".format(
+                DISKS_TIMEOUT
+            ),
+        )
     return {lun: name for lun, name in disks.items() if lun in wanted}
 
 

@@ -6,8 +6,16 @@ import sys
 # What may pass: how text is shown, and the proxy (SPEC 6). Everything else, such as PYTHONPATH, OPENSSL_CONF or
 # LOCALDOMAIN, is dropped for this process and all that it starts.
 KEPT_VARIABLES = (
-    "LANG", "LC_ALL", "LC_CTYPE", "TERM", "COLUMNS", "NO_COLOR",
-    "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TERM",
+    "COLUMNS",
+    "NO_COLOR",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "no_proxy",
+    "NO_PROXY",
 )
 
 

@@ -60,8 +60,11 @@ def unmount_all(host, state, talk, deadline):
         host.sleep(1)
     for path in our_mounts(host, state):
         unmount(host, path, ["-l"])
-        talk.say("{} was still in use after {} s and was detached as it is: whoever uses it now gets read errors."
-                 .format(path, BUSY_PATIENCE))
+        talk.say(
+            "{} was still in use after {} s and was detached as it is: whoever uses it now gets read errors.".format(
+                path, BUSY_PATIENCE
+            )
+        )
 
 
 def our_mounts(host, state):

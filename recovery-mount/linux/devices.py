@@ -39,8 +39,11 @@ class Device:
 
 def disk_devices(host, plan, names):
     """The plan's disks as devices; `names` is {LUN: kernel name}."""
-    return [Device("/dev/" + names[disk["lun"]], disk["name"], "whole disk", disk["size"], (disk["lun"],))
-            for disk in plan["disks"] if disk["lun"] in names]
+    return [
+        Device("/dev/" + names[disk["lun"]], disk["name"], "whole disk", disk["size"], (disk["lun"],))
+        for disk in plan["disks"]
+        if disk["lun"] in names
+    ]
 
 
 def partitions(host, device):
@@ -73,8 +76,12 @@ def probe(host, path):
         return NOTHING._replace(problem="cannot be read ({})".format(result.err or "blkid failed"))
     values = dict(line.partition("=")[::2] for line in result.out.splitlines())
     return Found(
-        values.get("ID_FS_TYPE"), values.get("ID_FS_USAGE"), decode(values.get("ID_FS_LABEL_ENC")),
-        values.get("ID_FS_UUID"), None)
+        values.get("ID_FS_TYPE"),
+        values.get("ID_FS_USAGE"),
+        decode(values.get("ID_FS_LABEL_ENC")),
+        values.get("ID_FS_UUID"),
+        None,
+    )
 
 
 def decode(text):

@@ -16,11 +16,14 @@ class Parser(argparse.ArgumentParser):
 
 def parse_flags(arguments):
     parser = Parser(
-        prog="mount-script", allow_abbrev=False, add_help=False,
+        prog="mount-script",
+        allow_abbrev=False,
+        add_help=False,
         description="Mounts the disks of a recovery point read-only, below the current folder, until it is closed "
-                    "with q, Ctrl-C, SIGTERM or --unmount, or until the grant ends.",
+        "with q, Ctrl-C, SIGTERM or --unmount, or until the grant ends.",
         epilog="Exit status: 0 done, 1 usage, 2 refused (password, expired, revoked), 3 cannot connect, "
-               "4 this machine lacks something, 5 mounted in part.")
+        "4 this machine lacks something, 5 mounted in part.",
+    )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--check", action="store_true", help="check this machine and the server, change nothing")
     what.add_argument("--detach", action="store_true", help="mount, then go on in the background")
@@ -28,10 +31,15 @@ def parse_flags(arguments):
     what.add_argument("--unmount", action="store_true", help="close a run of this script on this machine")
     parser.add_argument("--into", metavar="DIR", help="mount below DIR instead of the current folder")
     parser.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
-    parser.add_argument("--yes", action="store_true",
-                        help="say yes to installing packages and to cleaning up after runs that died")
-    parser.add_argument("--format", choices=("text", "json"), default="text",
-                        help="json: the last line on standard output is a JSON object")
+    parser.add_argument(
+        "--yes", action="store_true", help="say yes to installing packages and to cleaning up after runs that died"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="json: the last line on standard output is a JSON object",
+    )
     parser.add_argument("-h", "--help", action="help", help="show this and end")
     flags = parser.parse_args(arguments)
     if flags.into == "":

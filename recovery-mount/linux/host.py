@@ -34,8 +34,11 @@ class Host:
         process = subprocess.Popen(
             [tool] + list(argv[1:]),
             stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=environment, cwd="/", start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            cwd="/",
+            start_new_session=True,
         )
         data = stdin.encode() if stdin is not None else None
         try:
@@ -61,8 +64,9 @@ class Host:
             if name in os.environ:
                 environment[name] = os.environ[name]
         try:
-            return subprocess.call([tool] + list(argv[1:]), stdin=subprocess.DEVNULL, stdout=2,
-                                   env=environment, cwd="/", timeout=timeout)
+            return subprocess.call(
+                [tool] + list(argv[1:]), stdin=subprocess.DEVNULL, stdout=2, env=environment, cwd="/", timeout=timeout
+            )
         except subprocess.TimeoutExpired:
             return TIMED_OUT
 
@@ -132,7 +136,7 @@ class Host:
 
     def real(self, path):
         resolved = os.path.realpath(self.at(path))
-        return resolved[len(self.root):] if resolved.startswith(self.root) else resolved
+        return resolved[len(self.root) :] if resolved.startswith(self.root) else resolved
 
     def make_folder(self, path, mode=0o755):
         """Makes one folder; tells whether it was made now. Raises OSError if it cannot be."""

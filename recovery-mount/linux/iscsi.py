@@ -76,8 +76,12 @@ class Target:
             return
         if result.status == AUTHENTICATION_FAILED:
             raise Refused("unknown")
-        raise Stop(UNREACHABLE, "The iSCSI login failed: {}. The tunnel to the server stands; look at the server's log."
-                   .format(last_line(result.err)))
+        raise Stop(
+            UNREACHABLE,
+            "The iSCSI login failed: {}. The tunnel to the server stands; look at the server's log.".format(
+                last_line(result.err)
+            ),
+        )
 
     def logout(self):
         """Logs out; tells whether no session is left. The server need not be there any more."""

@@ -20,16 +20,24 @@ def ensure_iscsid(host, state):
     if not host.wait_for(lambda: iscsid_pids(host), 1):
         result = host.run(["iscsid"], START_TIMEOUT)
         if not host.wait_for(lambda: iscsid_pids(host), 5):
-            raise Stop(HOST_LACKS, "iscsid does not start ({}). Start it by hand, then run this script again."
-                       .format(result.err or "no reason given"))
+            raise Stop(
+                HOST_LACKS,
+                "iscsid does not start ({}). Start it by hand, then run this script again.".format(
+                    result.err or "no reason given"
+                ),
+            )
 
 
 def check_initiator_name(host):
     """iscsid cannot log in without a name; distributions make it at installation or at its first start."""
     text = host.read(INITIATOR_NAME) or ""
     if not any(line.startswith("InitiatorName=") for line in text.splitlines()):
-        raise Stop(HOST_LACKS, "{} holds no InitiatorName. Write one: echo \"InitiatorName=$(iscsi-iname)\" > {}"
-                   .format(INITIATOR_NAME, INITIATOR_NAME))
+        raise Stop(
+            HOST_LACKS,
+            '{} holds no InitiatorName. Write one: echo "InitiatorName=$(iscsi-iname)" > {}'.format(
+                INITIATOR_NAME, INITIATOR_NAME
+            ),
+        )
 
 
 def stop_iscsid(host, state):
@@ -46,5 +54,8 @@ def stop_iscsid(host, state):
 
 
 def iscsid_pids(host):
-    return [int(name) for name in host.names("/proc")
-            if name.isdigit() and host.read("/proc/{}/comm".format(name)) == "iscsid"]
+    return [
+        int(name)
+        for name in host.names("/proc")
+        if name.isdigit() and host.read("/proc/{}/comm".format(name)) == "iscsid"
+    ]

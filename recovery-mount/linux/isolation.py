@@ -10,14 +10,23 @@ OURS = 'SUBSYSTEM=="block", SUBSYSTEMS=="scsi", ATTRS{vendor}=="ITEMLIFT*"'
 # Prefix of the file's name, which decides when udev runs it, and what it sets.
 RULES = (
     # First: no probing, and so no /dev/disk/by-uuid link that would point the host's fstab at a copy of its own disk.
-    ("00", 'ENV{UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG}="1", ENV{DM_UDEV_DISABLE_OTHER_RULES_FLAG}="1", '
-           'ENV{DM_MULTIPATH_DEVICE_PATH}="0", ENV{SYSTEMD_READY}="0", ENV{UDISKS_IGNORE}="1"'),
+    (
+        "00",
+        'ENV{UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG}="1", ENV{DM_UDEV_DISABLE_OTHER_RULES_FLAG}="1", '
+        'ENV{DM_MULTIPATH_DEVICE_PATH}="0", ENV{SYSTEMD_READY}="0", ENV{UDISKS_IGNORE}="1"',
+    ),
     # Before md (63, 64), btrfs (64) and LVM (69): what an older udev has probed all the same is forgotten.
-    ("62", 'ENV{ID_FS_TYPE}="", ENV{ID_FS_USAGE}="", ENV{ID_FS_UUID}="", ENV{ID_FS_UUID_ENC}="", ENV{ID_FS_LABEL}="", '
-           'ENV{ID_FS_LABEL_ENC}="", ENV{DM_MULTIPATH_DEVICE_PATH}="0"'),
+    (
+        "62",
+        'ENV{ID_FS_TYPE}="", ENV{ID_FS_USAGE}="", ENV{ID_FS_UUID}="", ENV{ID_FS_UUID_ENC}="", ENV{ID_FS_LABEL}="", '
+        'ENV{ID_FS_LABEL_ENC}="", ENV{DM_MULTIPATH_DEVICE_PATH}="0"',
+    ),
     # Last: nothing set in between stands. Without ID_SERIAL and ID_WWN multipathd takes no interest.
-    ("99-zz", 'ENV{SYSTEMD_READY}="0", ENV{SYSTEMD_WANTS}="", ENV{UDISKS_IGNORE}="1", ENV{UDISKS_AUTO}="0", '
-              'ENV{ID_SERIAL}="", ENV{ID_WWN}="", SYMLINK="", OPTIONS+="nowatch"'),
+    (
+        "99-zz",
+        'ENV{SYSTEMD_READY}="0", ENV{SYSTEMD_WANTS}="", ENV{UDISKS_IGNORE}="1", ENV{UDISKS_AUTO}="0", '
+        'ENV{ID_SERIAL}="", ENV{ID_WWN}="", SYMLINK="", OPTIONS+="nowatch"',
+    ),
 )
 
 

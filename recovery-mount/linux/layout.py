@@ -23,8 +23,10 @@ def check_base(host, folder):
         raise Stop(USAGE, "There is no folder {}. Make it, or name another with --into.".format(place))
     writable = os.access(host.at(place), os.W_OK) and not os.statvfs(host.at(place)).f_flag & os.ST_RDONLY
     if not writable:
-        raise Stop(HOST_LACKS, "The folder {} cannot be written to. Change to another one, or name one with --into."
-                   .format(place))
+        raise Stop(
+            HOST_LACKS,
+            "The folder {} cannot be written to. Change to another one, or name one with --into.".format(place),
+        )
 
 
 def free_name(host, folder, plan):

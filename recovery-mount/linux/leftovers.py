@@ -43,7 +43,7 @@ def clean(host, talk, state):
 
 def dead_runs(host):
     """The grants of which this machine has a record, a session or a node record, but no run."""
-    by_target = {target[len(TARGET_PREFIX):]: target for target in recorded_targets(host) + session_targets(host)}
+    by_target = {target[len(TARGET_PREFIX) :]: target for target in recorded_targets(host) + session_targets(host)}
     dead = []
     for grant in sorted(set(recorded_grants(host)) | set(by_target)):
         state = load_state(host, grant)

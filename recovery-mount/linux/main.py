@@ -77,8 +77,11 @@ def act(host, talk, plan, sealed, flags):
 
 def already(host, talk, plan, state):
     """A run is there: shows it. Returns the status for who wanted another one."""
-    talk.say("Already attached, by process {}{}.".format(
-        state.get("pid"), ", below " + printable(state["folder"]) if state.get("folder") else ""))
+    talk.say(
+        "Already attached, by process {}{}.".format(
+            state.get("pid"), ", below " + printable(state["folder"]) if state.get("folder") else ""
+        )
+    )
     volumes = state.get("volumes", [])
     show(talk, volumes)
     expires_at = state.get("expires_at", plan["expires_at"])
@@ -102,8 +105,10 @@ def end_run(host, talk, plan, state):
         host.signal(state["pid"], signal.SIGTERM)
         # The run itself keeps within CLOSE_LIMIT; a few seconds more for its last words.
         if not host.wait_for(lambda: not state.is_running(), CLOSE_LIMIT + 10):
-            raise Stop(HOST_LACKS, "Process {} does not close. End it with kill -9 and run --unmount again."
-                       .format(state["pid"]))
+            raise Stop(
+                HOST_LACKS,
+                "Process {} does not close. End it with kill -9 and run --unmount again.".format(state["pid"]),
+            )
         left = load_state(host, plan["grant"]).get("left", [])
         say_closed(talk, left)
         clean_now = not left

@@ -78,7 +78,7 @@ def mounts(host):
         fields = line.split(" ")
         if "-" not in fields:
             continue
-        source = fields[fields.index("-") + 2:][:1] or [""]
+        source = fields[fields.index("-") + 2 :][:1] or [""]
         found.append(Mounted(unescape(fields[4]), unescape(source[0]), fields[5]))
     return found
 

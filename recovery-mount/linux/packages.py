@@ -29,8 +29,11 @@ def offer(host, talk, programs, why):
     """Offers to install the packages of these programs; tells whether all of them are there now."""
     manager = manager_of(host)
     if manager is None:
-        talk.say("Missing for {}: {}. This machine has no apt, dnf, yum or zypper to install it with."
-                 .format(why, ", ".join(packages_for(host, programs))))
+        talk.say(
+            "Missing for {}: {}. This machine has no apt, dnf, yum or zypper to install it with.".format(
+                why, ", ".join(packages_for(host, programs))
+            )
+        )
         return False
     tool, install, refresh = manager
     packages = packages_for(host, programs)
@@ -56,5 +59,7 @@ def require(host, talk, programs):
     """Raises Stop unless these programs are there or can be installed."""
     missing = [program for program in programs if host.which(program) is None]
     if missing and not offer(host, talk, missing, "needed to attach the disks"):
-        raise Stop(HOST_LACKS, "This machine lacks {}. Install what brings it, then run the script again."
-                   .format(", ".join(missing)))
+        raise Stop(
+            HOST_LACKS,
+            "This machine lacks {}. Install what brings it, then run the script again.".format(", ".join(missing)),
+        )

@@ -33,8 +33,15 @@ def prepare(host, talk, folder):
 
 def report_checks(host, talk, plan, folder):
     """--check: one line for each check; changes nothing. Returns the exit status."""
-    checks = [check_root(), check_python(), check_programs(host), check_module(host), check_filesystems(host),
-              check_folder(host, plan, folder), check_server(plan)]
+    checks = [
+        check_root(),
+        check_python(),
+        check_programs(host),
+        check_module(host),
+        check_filesystems(host),
+        check_folder(host, plan, folder),
+        check_server(plan),
+    ]
     for check in checks:
         talk.say("{}  {}: {}".format("ok     " if check.status == DONE else "MISSING", check.what, check.detail))
     return max(check.status for check in checks)
@@ -105,5 +112,7 @@ def could_load(host, module):
 
 
 def missing_module():
-    return ("The kernel {} has no module {}, which iSCSI needs. A cut-down or container kernel: use another machine, "
-            "or install the distribution's full kernel.".format(os.uname().release, KERNEL_MODULE))
+    return (
+        "The kernel {} has no module {}, which iSCSI needs. A cut-down or container kernel: use another machine, "
+        "or install the distribution's full kernel.".format(os.uname().release, KERNEL_MODULE)
+    )

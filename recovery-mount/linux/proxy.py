@@ -77,10 +77,16 @@ def connect_tcp(host, port, timeout, what):
             if sock is not None:
                 sock.close()
     if isinstance(last, socket.timeout):
-        raise Unreachable("Cannot reach {}: no answer within {} s. Check that a firewall lets TCP port {} out."
-                          .format(where, timeout, port))
-    raise Unreachable("Cannot reach {}: {}. Check that the server runs and that its port is open."
-                      .format(where, last.strerror if last and last.strerror else last))
+        raise Unreachable(
+            "Cannot reach {}: no answer within {} s. Check that a firewall lets TCP port {} out.".format(
+                where, timeout, port
+            )
+        )
+    raise Unreachable(
+        "Cannot reach {}: {}. Check that the server runs and that its port is open.".format(
+            where, last.strerror if last and last.strerror else last
+        )
+    )
 
 
 def ask_proxy(sock, proxy, plan):
@@ -97,11 +103,15 @@ def ask_proxy(sock, proxy, plan):
     except OSError as error:
         raise Unreachable("The HTTPS proxy {} broke off: {}.".format(proxy.hostname, error))
     if status == 407:
-        raise Unreachable("The HTTPS proxy {} wants a login: set https_proxy=http://USER:PASSWORD@HOST:PORT."
-                          .format(proxy.hostname))
+        raise Unreachable(
+            "The HTTPS proxy {} wants a login: set https_proxy=http://USER:PASSWORD@HOST:PORT.".format(proxy.hostname)
+        )
     if not 200 <= status < 300:
-        raise Unreachable("The HTTPS proxy {} refuses to connect to {} (status {}). Ask for that port to be opened."
-                          .format(proxy.hostname, target, status))
+        raise Unreachable(
+            "The HTTPS proxy {} refuses to connect to {} (status {}). Ask for that port to be opened.".format(
+                proxy.hostname, target, status
+            )
+        )
 
 
 def read_proxy_status(sock):

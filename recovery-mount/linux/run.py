@@ -40,8 +40,16 @@ class Run:
             raise Stop(HOST_LACKS, "Another run of this script has just started on this machine.")
         self.signals = Signals()
         plan = self.plan
-        self.state.note(state="attaching", grant=plan["grant"], vm=plan["vm"], point=plan["point"], iqn=plan["iqn"],
-                        pid=os.getpid(), expires_at=expires_at, volumes=[])
+        self.state.note(
+            state="attaching",
+            grant=plan["grant"],
+            vm=plan["vm"],
+            point=plan["point"],
+            iqn=plan["iqn"],
+            pid=os.getpid(),
+            expires_at=expires_at,
+            volumes=[],
+        )
         try:
             status = self.attach()
             mounted(status)
@@ -57,9 +65,15 @@ class Run:
     def attach(self):
         """Mounts and shows what is there; returns DONE or IN_PART."""
         plan, talk = self.plan, self.talk
-        talk.say("Attaching {} of {} ({}) from {} port {}.".format(
-            "1 disk" if len(plan["disks"]) == 1 else "{} disks".format(len(plan["disks"])),
-            plan["vm"], plan["point"], plan["host"], plan["port"]))
+        talk.say(
+            "Attaching {} of {} ({}) from {} port {}.".format(
+                "1 disk" if len(plan["disks"]) == 1 else "{} disks".format(len(plan["disks"])),
+                plan["vm"],
+                plan["point"],
+                plan["host"],
+                plan["port"],
+            )
+        )
         self.tunnel = Tunnel(plan, self.data_context)
         devices = connect(self.host, self.state, plan, self.secrets, self.tunnel, self.checkpoint)
         volumes = mount_volumes(self.host, talk, self.state, plan, self.folder, devices, self.checkpoint)
@@ -108,5 +122,8 @@ def show(talk, reports):
 def say_closed(talk, left):
     for sentence in left:
         talk.say("Still there: " + sentence)
-    talk.say("Closed, but something is left: run the script with --unmount to try again." if left
-             else "Closed. Nothing is left behind.")
+    talk.say(
+        "Closed, but something is left: run the script with --unmount to try again."
+        if left
+        else "Closed. Nothing is left behind."
+    )

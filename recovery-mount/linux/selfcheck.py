@@ -24,8 +24,11 @@ DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
 def check_self(content, signature):
     """Raises Stop unless `content`, the bytes of the script, are what `signature` (the embedded table) speaks of."""
     if not is_intact(content, signature):
-        raise Stop(REFUSED, "This script was changed or damaged after it was signed. Do not run it; get it again "
-                            "from whoever created the grant.")
+        raise Stop(
+            REFUSED,
+            "This script was changed or damaged after it was signed. Do not run it; get it again "
+            "from whoever created the grant.",
+        )
 
 
 def is_intact(content, signature):
@@ -33,7 +36,7 @@ def is_intact(content, signature):
     block = content[start:]
     if start == 0 or not block.endswith(END):
         return False
-    encoded = b"".join(line[len(LATE):] for line in block.split(b"\n")[1:-2])
+    encoded = b"".join(line[len(LATE) :] for line in block.split(b"\n")[1:-2])
     try:
         der = base64.b64decode(encoded, validate=True)
     except ValueError:
@@ -44,18 +47,20 @@ def is_intact(content, signature):
     if any(line.startswith((SETTLED, LATE)) for line in content[:start].split(b"\n")):
         return False
     digest = hashlib.sha256(content[:start] + render(der, late, False)).digest()
-    claimed = der[signature["digest_at"]:signature["digest_at"] + DIGEST_BYTES]
+    claimed = der[signature["digest_at"] : signature["digest_at"] + DIGEST_BYTES]
     # RFC 5652 section 5.4: the attributes are signed as a SET, whatever their tag in the block is.
-    attributes = der[signature["attributes_at"]:signature["attributes_at"] + signature["attributes_len"]]
-    value = der[signature["signature_at"]:]
+    attributes = der[signature["attributes_at"] : signature["attributes_at"] + signature["attributes_len"]]
+    value = der[signature["signature_at"] :]
     return hmac.compare_digest(digest, claimed) and rsa_verifies(b"\x31" + attributes[1:], value, signature)
 
 
 def late_lines(signature):
     """A test for the offset of a line: does it hold a byte of the digest or of the signature?"""
+
     def late(offset):
         touches = signature["digest_at"] - LINE_BYTES < offset < signature["digest_at"] + DIGEST_BYTES
         return touches or offset >= signature["signature_at"]
+
     return late
 
 
@@ -65,7 +70,7 @@ def render(der, late, with_late):
     for offset in range(0, len(der), LINE_BYTES):
         if with_late or not late(offset):
             prefix = LATE if late(offset) else SETTLED
-            lines.append(prefix + base64.b64encode(der[offset:offset + LINE_BYTES]) + b"\n")
+            lines.append(prefix + base64.b64encode(der[offset : offset + LINE_BYTES]) + b"\n")
     return b"".join(lines + [END])
 
 

@@ -83,8 +83,10 @@ def tls_failure(error, plan):
     reason = getattr(error, "reason", None) or ""
     if "CERTIFICATE_VERIFY_FAILED" in reason or isinstance(error, ssl.CertificateError):
         detail = getattr(error, "verify_message", "") or "it is for another name"
-        return Unreachable("What answers at {} is not the server of this script: its certificate is refused ({}). "
-                           "Check this machine's clock, and that nothing on the way opens TLS.".format(where, detail))
+        return Unreachable(
+            "What answers at {} is not the server of this script: its certificate is refused ({}). "
+            "Check this machine's clock, and that nothing on the way opens TLS.".format(where, detail)
+        )
     if isinstance(error, socket.timeout):
         return Unreachable("The server at {} does not answer TLS in time.".format(where))
     return Unreachable("The TLS connection to {} failed: {}.".format(where, reason or error))
@@ -140,8 +142,11 @@ def parse_answer(answer, plan):
         grant = json.loads(body.decode("utf-8"))
         state, expires_at = str(grant["state"]), unix_time(grant["expires_at"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Unreachable("The server at {} gives no answer about the grant ({}). Check that it is the itemlift server."
-                          .format(plan["host"], error))
+        raise Unreachable(
+            "The server at {} gives no answer about the grant ({}). Check that it is the itemlift server.".format(
+                plan["host"], error
+            )
+        )
     if state in Refused.SENTENCES:
         raise Refused(state)
     return expires_at, server_clock(headers.get("date"))
@@ -161,7 +166,7 @@ def unchunk(body):
         length = int(size.split(b";")[0], 16)
         if length == 0:
             return whole
-        whole, body = whole + rest[:length], rest[length + 2:]
+        whole, body = whole + rest[:length], rest[length + 2 :]
 
 
 def unix_time(value):

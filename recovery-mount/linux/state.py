@@ -92,4 +92,4 @@ def load_state(host, grant):
 
 def recorded_grants(host):
     """The grants that have a record on this machine."""
-    return [name[:-len(".json")] for name in host.names(FOLDER) if name.endswith(".json")]
+    return [name[: -len(".json")] for name in host.names(FOLDER) if name.endswith(".json")]

@@ -29,7 +29,7 @@ def row(volume):
 
 def cell(text):
     text = printable(text or "-")
-    return text if len(text) <= MAX_CELL else text[:MAX_CELL - 3] + "..."
+    return text if len(text) <= MAX_CELL else text[: MAX_CELL - 3] + "..."
 
 
 def line(cells, widths):

@@ -33,7 +33,7 @@ class Pipe:
         """Reads until the source has no more for now, the buffer is full, or the source has ended."""
         while not self.ended and self.end < BUFFER_BYTES:
             try:
-                count = self.source.recv_into(self.memory[self.end:])
+                count = self.source.recv_into(self.memory[self.end :])
             except ssl.SSLWantWriteError:
                 self.read_wants = select.POLLOUT
                 return
@@ -53,7 +53,7 @@ class Pipe:
         self.write_wants = 0
         while self.start < self.end:
             try:
-                count = self.sink.send(self.memory[self.start:self.end])
+                count = self.sink.send(self.memory[self.start : self.end])
             except ssl.SSLWantReadError:
                 self.write_wants = select.POLLIN
                 return

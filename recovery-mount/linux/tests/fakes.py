@@ -30,14 +30,14 @@ class FakeHost(Host):
         if argv[0] not in self.tools:
             return Result(NOT_FOUND, "", argv[0] + " is not installed")
         for words, result in self.answers:
-            if argv[:len(words)] == words:
+            if argv[: len(words)] == words:
                 return (result(argv) or OK) if callable(result) else result
         return OK
 
     def run_visibly(self, argv, timeout):
         self.visibly.append(" ".join(argv))
         for words, result in self.answers:
-            if argv[:len(words)] == words:
+            if argv[: len(words)] == words:
                 return result(argv) if callable(result) else result
         return 0
 
@@ -137,13 +137,27 @@ class HostCase(unittest.TestCase):
 
 
 PLAN = {
-    "site": "local", "vm": "web01", "point": "2026-11-20T02-00-00Z", "grant": "7f3k",
-    "iqn": "iqn.2026-11.io.itemlift:7f3k", "server_name": "localhost", "host": "127.0.0.1", "port": 3260,
-    "created_at": 0, "expires_at": 43200, "ca_der": "",
-    "disks": [{"lun": 0, "name": "root", "size": 1 << 30, "sector_size": 512},
-              {"lun": 1, "name": "data", "size": 1 << 31, "sector_size": 512}],
+    "site": "local",
+    "vm": "web01",
+    "point": "2026-11-20T02-00-00Z",
+    "grant": "7f3k",
+    "iqn": "iqn.2026-11.io.itemlift:7f3k",
+    "server_name": "localhost",
+    "host": "127.0.0.1",
+    "port": 3260,
+    "created_at": 0,
+    "expires_at": 43200,
+    "ca_der": "",
+    "disks": [
+        {"lun": 0, "name": "root", "size": 1 << 30, "sector_size": 512},
+        {"lun": 1, "name": "data", "size": 1 << 31, "sector_size": 512},
+    ],
 }
 SECRETS = {
-    "initiator_user": "user-i", "initiator_secret": "secret-initiator", "target_user": "user-t",
-    "target_secret": "secret-of-target", "client_cert_pem": "", "client_key_pem": "",
+    "initiator_user": "user-i",
+    "initiator_secret": "secret-initiator",
+    "target_user": "user-t",
+    "target_secret": "secret-of-target",
+    "client_cert_pem": "",
+    "client_key_pem": "",
 }

@@ -53,15 +53,35 @@ class Pki:
         key, request = self.path(name + ".key"), self.path(name + ".csr")
         self.openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key)
         self.openssl("req", "-new", "-key", key, "-subj", "/CN=" + name, "-out", request)
-        self.openssl("ca", "-batch", "-notext", "-config", self.path("config"), "-extensions", extensions,
-                     "-startdate", "20200101000000Z", "-enddate", end, "-in", request,
-                     "-out", self.path(name + ".pem"), *signer)
+        self.openssl(
+            "ca",
+            "-batch",
+            "-notext",
+            "-config",
+            self.path("config"),
+            "-extensions",
+            extensions,
+            "-startdate",
+            "20200101000000Z",
+            "-enddate",
+            end,
+            "-in",
+            request,
+            "-out",
+            self.path(name + ".pem"),
+            *signer,
+        )
 
     def openssl(self, *arguments):
         if shutil.which("openssl") is None:
             raise AssertionError("this test needs the program openssl: install it (apt-get install openssl)")
-        result = subprocess.run(("openssl",) + arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, cwd=self.folder)
+        result = subprocess.run(
+            ("openssl",) + arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=self.folder,
+        )
         if result.returncode != 0:
             raise AssertionError("openssl {}: {}".format(" ".join(arguments), result.stdout.decode()))
 

@@ -69,8 +69,19 @@ class Python36(unittest.TestCase):
     """What Python 3.6 cannot parse or does not have."""
 
     UNKNOWN_NODES = ("NamedExpr", "Match", "TryStar")
-    UNKNOWN_NAMES = {"capture_output", "fromisoformat", "removeprefix", "removesuffix", "cached_property", "dataclass",
-                     "nullcontext", "run_coroutine", "breakpoint", "isascii", "prod"}
+    UNKNOWN_NAMES = {
+        "capture_output",
+        "fromisoformat",
+        "removeprefix",
+        "removesuffix",
+        "cached_property",
+        "dataclass",
+        "nullcontext",
+        "run_coroutine",
+        "breakpoint",
+        "isascii",
+        "prod",
+    }
 
     def test_syntax_that_old_pythons_have_too(self):
         """Python 2 and 3.5 must get as far as the sentence about the version; they know no starred assignment."""

@@ -39,8 +39,16 @@ class Attached(HostCase):
         self.stuck_session = False
         self.state = State(host, "7f3k")
         self.state.take_lock()
-        self.state.note(iqn=IQN, port=40000, folder=TOP, folders=[TOP, TOP + "/Volume1", TOP + "/Volume2"],
-                        mounts=[TOP + "/Volume1", TOP + "/Volume2"], rules=[RULE], devices=["sdb"], pid=4242)
+        self.state.note(
+            iqn=IQN,
+            port=40000,
+            folder=TOP,
+            folders=[TOP, TOP + "/Volume1", TOP + "/Volume2"],
+            mounts=[TOP + "/Volume1", TOP + "/Volume2"],
+            rules=[RULE],
+            devices=["sdb"],
+            pid=4242,
+        )
 
     def umount(self, argv):
         path = argv[-1]

@@ -31,8 +31,9 @@ class Records(HostCase):
         self.target = Target(self.host, IQN, 40000)
 
     def give_record(self, text=RECORD, file=FILE):
-        self.host.answer("iscsiadm -m node -T {} -p 127.0.0.1:40000 -o new".format(IQN),
-                         lambda argv: self.host.put(file, text))
+        self.host.answer(
+            "iscsiadm -m node -T {} -p 127.0.0.1:40000 -o new".format(IQN), lambda argv: self.host.put(file, text)
+        )
 
     def settings(self):
         lines = self.host.read(FILE).splitlines()

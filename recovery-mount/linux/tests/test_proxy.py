@@ -53,9 +53,12 @@ class Proxies(TlsCase):
         self.assertIn("Proxy-Authorization: Basic " + base64.b64encode(b"me:p@ss").decode(), lines)
 
     def test_refusals_say_what_to_do(self):
-        for reply, words in ((b"HTTP/1.1 407 Login\r\n\r\n", "wants a login"),
-                             (b"HTTP/1.1 403 No\r\n\r\n", "status 403"),
-                             (b"SSH-2.0\r\n\r\n", "not HTTP"), (b"\r\n\r\n", "not HTTP")):
+        for reply, words in (
+            (b"HTTP/1.1 407 Login\r\n\r\n", "wants a login"),
+            (b"HTTP/1.1 403 No\r\n\r\n", "status 403"),
+            (b"SSH-2.0\r\n\r\n", "not HTTP"),
+            (b"\r\n\r\n", "not HTTP"),
+        ):
             self.reply = reply
             with self.assertRaises(Unreachable) as caught:
                 open_tls(self.plan, self.context())
@@ -64,9 +67,16 @@ class Proxies(TlsCase):
 
     def test_no_proxy(self):
         for exceptions, outcome in (
-                ("recovery.example", True), (".example", True), ("example", True), ("*", True),
-                ("a, recovery.example:443", True), ("recovery.example:80", False), ("covery.example", False),
-                ("", False), ("10.0.0.1", False)):
+            ("recovery.example", True),
+            (".example", True),
+            ("example", True),
+            ("*", True),
+            ("a, recovery.example:443", True),
+            ("recovery.example:80", False),
+            ("covery.example", False),
+            ("", False),
+            ("10.0.0.1", False),
+        ):
             self.assertEqual(excepted("recovery.example", 443, exceptions), outcome, exceptions)
         self.assertTrue(excepted("127.0.0.1", 443, ""))
         self.environment("no_proxy", "recovery.example")

@@ -21,10 +21,12 @@ from waiting import EXPIRED, GONE, LOST, LOST_AFTER, Watch
 
 class Packages(HostCase):
     def test_by_each_distribution(self):
-        for tool, command in (("apt-get", "apt-get install -y -q --no-install-recommends open-iscsi"),
-                              ("dnf", "dnf install -y -q iscsi-initiator-utils"),
-                              ("yum", "yum install -y -q iscsi-initiator-utils"),
-                              ("zypper", "zypper --non-interactive install open-iscsi")):
+        for tool, command in (
+            ("apt-get", "apt-get install -y -q --no-install-recommends open-iscsi"),
+            ("dnf", "dnf install -y -q iscsi-initiator-utils"),
+            ("yum", "yum install -y -q iscsi-initiator-utils"),
+            ("zypper", "zypper --non-interactive install open-iscsi"),
+        ):
             self.host.tools = {tool}
             self.host.visibly.clear()
             self.host.answer(tool, lambda _: self.host.tools.add("iscsiadm") or 0)
@@ -77,10 +79,11 @@ class Password(unittest.TestCase):
 
     def ask(self, typed, from_stdin=False, terminal=True):
         said = FakeTalk()
-        with mock.patch.object(talk, "unseal", lambda sealed, plan, word: {"ok": 1} if word == "right" else None), \
-                mock.patch.object(talk.getpass, "getpass", side_effect=typed), \
-                mock.patch.object(talk, "read_line", lambda _: typed[0]), \
-                mock.patch.object(sys, "stdin", mock.Mock(isatty=lambda: terminal)):
+        with mock.patch.object(
+            talk, "unseal", lambda sealed, plan, word: {"ok": 1} if word == "right" else None
+        ), mock.patch.object(talk.getpass, "getpass", side_effect=typed), mock.patch.object(
+            talk, "read_line", lambda _: typed[0]
+        ), mock.patch.object(sys, "stdin", mock.Mock(isatty=lambda: terminal)):
             try:
                 return talk.ask_secrets(said, self.SEALED, PLAN, from_stdin), said.text
             except Stop as stop:
@@ -216,9 +219,15 @@ class Answers(unittest.TestCase):
                 self.answer(200, json.dumps({"state": state, "expires_at": 1}).encode())
 
     def test_nonsense(self):
-        for status, body in ((500, b"{}"), (200, b""), (200, b"[]"), (200, b'{"state":"active"}'), (200, b"\xff"),
-                             (200, b'{"state":"active","expires_at":"soon"}'),
-                             (200, b'{"state":"active","expires_at":null}')):
+        for status, body in (
+            (500, b"{}"),
+            (200, b""),
+            (200, b"[]"),
+            (200, b'{"state":"active"}'),
+            (200, b"\xff"),
+            (200, b'{"state":"active","expires_at":"soon"}'),
+            (200, b'{"state":"active","expires_at":null}'),
+        ):
             with self.assertRaises(Unreachable, msg=body):
                 self.answer(status, body)
         with self.assertRaises(Unreachable):
@@ -229,8 +238,14 @@ class Answers(unittest.TestCase):
             self.answer(200, b"5\r\nabcde", "Transfer-Encoding: chunked")
 
     def test_times(self):
-        for text in ("2026-11-21T00:25:09Z", "2026-11-21T00:25:09.123456789Z", "2026-11-21t02:25:09+02:00",
-                     "2026-11-20T19:25:09-05:00", 1795220709, 1795220709.9):
+        for text in (
+            "2026-11-21T00:25:09Z",
+            "2026-11-21T00:25:09.123456789Z",
+            "2026-11-21t02:25:09+02:00",
+            "2026-11-20T19:25:09-05:00",
+            1795220709,
+            1795220709.9,
+        ):
             self.assertEqual(unix_time(text), 1795220709, text)
 
 
@@ -241,8 +256,14 @@ class Flags(unittest.TestCase):
         return caught.exception.code
 
     def test_usage(self):
-        for arguments in (["--password", "x"], ["x"], ["--check", "--detach"], ["--format", "xml"], ["--into", ""],
-                          ["--det"]):
+        for arguments in (
+            ["--password", "x"],
+            ["x"],
+            ["--check", "--detach"],
+            ["--format", "xml"],
+            ["--into", ""],
+            ["--det"],
+        ):
             self.assertEqual(self.refused(*arguments), 1, arguments)
         flags = parse_flags(["--detach", "--yes", "--into", "/x", "--format", "json"])
         self.assertTrue(flags.detach and flags.yes)
@@ -251,8 +272,17 @@ class Flags(unittest.TestCase):
 class Report(unittest.TestCase):
     def test_is_one_line_with_these_keys(self):
         out = io.StringIO()
-        volume = {"name": "Volume1", "disk": "d", "source": "partition 1", "fs": "ext4", "label": None, "size": 1,
-                  "path": os.fsdecode("/w/\u6771".encode()), "mounted": True, "reason": None}
+        volume = {
+            "name": "Volume1",
+            "disk": "d",
+            "source": "partition 1",
+            "fs": "ext4",
+            "label": None,
+            "size": 1,
+            "path": os.fsdecode("/w/\u6771".encode()),
+            "mounted": True,
+            "reason": None,
+        }
         with contextlib.redirect_stdout(out):
             print_report("mounted", PLAN, 1795220709, [volume])
         self.assertEqual(out.getvalue().count("\n"), 1)

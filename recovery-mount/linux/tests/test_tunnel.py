@@ -87,9 +87,9 @@ class Records:
     def recv_into(self, room):
         if not self.records:
             raise ssl.SSLWantReadError
-        piece = self.records[0][:len(room)]
-        room[:len(piece)] = piece
-        self.records[:1] = [self.records[0][len(piece):]] if len(piece) < len(self.records[0]) else []
+        piece = self.records[0][: len(room)]
+        room[: len(piece)] = piece
+        self.records[:1] = [self.records[0][len(piece) :]] if len(piece) < len(self.records[0]) else []
         return len(piece)
 
     def pending(self):

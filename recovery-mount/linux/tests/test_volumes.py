@@ -29,11 +29,21 @@ class Discovery(HostCase):
         self.host.found("/dev/sdb10")
         self.host.found("/dev/sdc", ID_FS_TYPE="xfs", ID_FS_UUID="u")
         reports = [volume.report() for volume in self.volumes({0: "sdb", 1: "sdc"})]
-        self.assertEqual([report["source"] for report in reports],
-                         ["partition 1", "partition 5", "partition 6", "partition 10", "whole disk"])
+        self.assertEqual(
+            [report["source"] for report in reports],
+            ["partition 1", "partition 5", "partition 6", "partition 10", "whole disk"],
+        )
         by_source = {(report["disk"], report["source"]): report for report in reports}
-        self.assertEqual(set(by_source), {("root", "partition 1"), ("root", "partition 5"), ("root", "partition 6"),
-                                          ("root", "partition 10"), ("data", "whole disk")})
+        self.assertEqual(
+            set(by_source),
+            {
+                ("root", "partition 1"),
+                ("root", "partition 5"),
+                ("root", "partition 6"),
+                ("root", "partition 10"),
+                ("data", "whole disk"),
+            },
+        )
         first = by_source["root", "partition 1"]
         self.assertEqual((first["fs"], first["label"], first["size"]), ("ext4", "ro ot", 4096 * 512))
         self.assertIn("swap", by_source["root", "partition 5"]["reason"])
@@ -132,8 +142,10 @@ class Mounting(HostCase):
         self.host.folder("/work")
 
     def mount(self, *types):
-        volumes = [Volume([Device("/dev/sd" + "bcdef"[n], "d", "whole disk", 512)], fs, None, True)
-                   for n, fs in enumerate(types)]
+        volumes = [
+            Volume([Device("/dev/sd" + "bcdef"[n], "d", "whole disk", 512)], fs, None, True)
+            for n, fs in enumerate(types)
+        ]
         make_layout(self.host, self.state, "/work", PLAN, volumes)
         self.host.ran.clear()
         mount_all(self.host, self.state, volumes)
@@ -146,18 +158,23 @@ class Mounting(HostCase):
         common = "ro,nosuid,nodev,noexec"
         top = "/work/web01-2026-11-20T02-00-00Z/Volume"
         self.mount("ext2", "ext4", "xfs", "btrfs", "vfat")
-        self.assertEqual(self.commands(), [
-            "-t ext4 -o {},noload /dev/sdb {}1".format(common, top),
-            "-t ext4 -o {},noload /dev/sdc {}2".format(common, top),
-            "-t xfs -o {},norecovery,nouuid /dev/sdd {}3".format(common, top),
-            "-t btrfs -o {},rescue=nologreplay,subvolid=5 /dev/sde {}4".format(common, top),
-            "-t vfat -o {},utf8=1 /dev/sdf {}5".format(common, top),
-        ])
+        self.assertEqual(
+            self.commands(),
+            [
+                "-t ext4 -o {},noload /dev/sdb {}1".format(common, top),
+                "-t ext4 -o {},noload /dev/sdc {}2".format(common, top),
+                "-t xfs -o {},norecovery,nouuid /dev/sdd {}3".format(common, top),
+                "-t btrfs -o {},rescue=nologreplay,subvolid=5 /dev/sde {}4".format(common, top),
+                "-t vfat -o {},utf8=1 /dev/sdf {}5".format(common, top),
+            ],
+        )
         self.assertEqual(len(self.state["mounts"]), 5)
 
     def test_the_next_way_when_one_fails(self):
-        self.host.answer("mount -t btrfs -o ro,nosuid,nodev,noexec,rescue=nologreplay,subvolid=5",
-                         Result(32, "", "mount: /x: wrong fs type."))
+        self.host.answer(
+            "mount -t btrfs -o ro,nosuid,nodev,noexec,rescue=nologreplay,subvolid=5",
+            Result(32, "", "mount: /x: wrong fs type."),
+        )
         (volume,) = self.mount("btrfs")
         self.assertTrue(volume.mounted)
         self.assertEqual(len(self.commands()), 2)
@@ -221,8 +238,15 @@ class Mounting(HostCase):
 
 class Folders(HostCase):
     def test_names_are_safe(self):
-        for text, expected in (("web01", "web01"), ("../../etc", "etc"), ("a\nb c", "a-b-c"), ("-rf", "rf"),
-                               ("\u6771", "unnamed"), ("", "unnamed"), ("x" * 200, "x" * 64)):
+        for text, expected in (
+            ("web01", "web01"),
+            ("../../etc", "etc"),
+            ("a\nb c", "a-b-c"),
+            ("-rf", "rf"),
+            ("\u6771", "unnamed"),
+            ("", "unnamed"),
+            ("x" * 200, "x" * 64),
+        ):
             self.assertEqual(safe(text), expected)
 
     def test_existing_names_are_avoided(self):
@@ -245,10 +269,28 @@ class Folders(HostCase):
 
 class Table(unittest.TestCase):
     VOLUMES = [
-        {"name": "Volume1", "disk": "root", "source": "partition 1", "fs": "ext4", "label": "ro\x1b[31mot",
-         "size": 1 << 30, "path": "/root/web01-2026-11-20T02-00-00Z/Volume1", "mounted": True, "reason": None},
-        {"name": None, "disk": "data", "source": "whole disk", "fs": None, "label": None, "size": 512, "path": None,
-         "mounted": False, "reason": "holds no file system, and a long reason why that is so, longer than any line"},
+        {
+            "name": "Volume1",
+            "disk": "root",
+            "source": "partition 1",
+            "fs": "ext4",
+            "label": "ro\x1b[31mot",
+            "size": 1 << 30,
+            "path": "/root/web01-2026-11-20T02-00-00Z/Volume1",
+            "mounted": True,
+            "reason": None,
+        },
+        {
+            "name": None,
+            "disk": "data",
+            "source": "whole disk",
+            "fs": None,
+            "label": None,
+            "size": 512,
+            "path": None,
+            "mounted": False,
+            "reason": "holds no file system, and a long reason why that is so, longer than any line",
+        },
     ]
 
     def test_fits_in_80_and_120_columns(self):
@@ -266,8 +308,10 @@ class Table(unittest.TestCase):
 
     def test_words(self):
         self.assertEqual([size(n) for n in (512, 1536, 64 << 40)], ["512 B", "1.5 KiB", "64.0 TiB"])
-        self.assertEqual([duration(s) for s in (43199, 120, 59, -5)],
-                         ["11 h 59 min", "2 min", "less than a minute", "less than a minute"])
+        self.assertEqual(
+            [duration(s) for s in (43199, 120, 59, -5)],
+            ["11 h 59 min", "2 min", "less than a minute", "less than a minute"],
+        )
 
 
 if __name__ == "__main__":

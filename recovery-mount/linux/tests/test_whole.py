@@ -23,8 +23,10 @@ from tests.pki import Pki
 from tests.tls import TlsServer
 
 IQN = PLAN["iqn"]
-ANSWER = (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
-          b'{"grant":"7f3k","state":"active","expires_at":"2099-01-01T00:00:00Z"}')
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+    b'{"grant":"7f3k","state":"active","expires_at":"2099-01-01T00:00:00Z"}'
+)
 
 
 class WholeRun(HostCase):
@@ -132,8 +134,12 @@ class WholeRun(HostCase):
         self.assert_nothing_is_left()
 
     def test_a_failed_login_leaves_nothing(self):
-        self.host.answer("iscsiadm -m node -T {} -p".format(IQN), lambda argv: (
-            Result(8, "", "iscsiadm: connection timed out") if argv[-1] == "--login" else self.iscsiadm(argv)))
+        self.host.answer(
+            "iscsiadm -m node -T {} -p".format(IQN),
+            lambda argv: (
+                Result(8, "", "iscsiadm: connection timed out") if argv[-1] == "--login" else self.iscsiadm(argv)
+            ),
+        )
         with self.assertRaises(Stop) as caught:
             self.run_until(lambda _: None)
         self.assertEqual(caught.exception.status, 3)
@@ -159,8 +165,9 @@ class WholeRun(HostCase):
     def test_a_revoke_closes_with_status_2(self):
         def revoke(_status):
             state = json.loads(self.host.read("/run/itemlift/7f3k.json"))
-            with contextlib.closing(socket.create_connection(("127.0.0.1", state["port"]), 5)) as sock, \
-                    contextlib.suppress(OSError):
+            with contextlib.closing(
+                socket.create_connection(("127.0.0.1", state["port"]), 5)
+            ) as sock, contextlib.suppress(OSError):
                 sock.sendall(b"a login request")
                 sock.recv(100)
 

@@ -96,7 +96,6 @@ class TlsCase(unittest.TestCase):
         self.addCleanup(sock.close)
         return sock
 
-
     def reports(self, tunnel, count):
         events = []
         end = time.monotonic() + 10
