@@ -2,7 +2,7 @@
 
 from bed.script import CLOSE_LIMIT_SECONDS, ends_with
 
-LIFETIME_SECONDS = 25
+LIFETIME_SECONDS = 30
 
 
 def run(case):

@@ -5,7 +5,7 @@ import time
 
 from bed.script import CLOSE_LIMIT_SECONDS, ends_with
 
-LIFETIME_SECONDS = 25
+LIFETIME_SECONDS = 30
 
 
 def run(case):
