@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::made::{CA, NOW, folder_with, make, plan, text};
+use super::made::{NOW, ca, folder_with, make, make_with, other_ca, plan, rsa_key, text};
 use recovery_mount::{VerifyError, verify, verify_command};
 
 /// Runs the command of the script's header; true if OpenSSL accepts.
@@ -49,7 +49,7 @@ fn all_three_accept_what_was_signed() {
     let script = make(&plan()).unwrap();
     let (folder, path) = folder_with(&script.bytes);
     assert!(openssl_accepts(folder.path()));
-    let info = verify(&script.bytes, CA, NOW).unwrap();
+    let info = verify(&script.bytes, ca(), NOW).unwrap();
     assert_eq!(
         (info.grant.as_str(), info.vm.as_str()),
         ("7f3k-x2", "web01")
@@ -88,7 +88,7 @@ fn verify_refuses_every_changed_byte() {
     let script = make(&plan()).unwrap();
     for at in places(text(&script), 200) {
         assert!(
-            verify(&changed(&script.bytes, at), CA, NOW).is_err(),
+            verify(&changed(&script.bytes, at), ca(), NOW).is_err(),
             "verify does not see a change of byte {at}"
         );
     }
@@ -133,7 +133,7 @@ for place in map(int, sys.stdin.read().split()):
 fn refusals_say_why() {
     let script = make(&plan()).unwrap();
     let good = text(&script);
-    let refusal = |script: &str| verify(script.as_bytes(), CA, NOW).unwrap_err();
+    let refusal = |script: &str| verify(script.as_bytes(), ca(), NOW).unwrap_err();
     assert_eq!(refusal("#!/bin/sh\n"), VerifyError::NoSignature);
     assert_eq!(refusal("caf\u{e9}"), VerifyError::NotAScript);
     assert_eq!(
@@ -156,8 +156,7 @@ fn refusals_say_why() {
     assert_eq!(refusal(&inserted), VerifyError::DamagedSignature);
 
     assert_eq!(verify(&script.bytes, "no PEM", NOW), Err(VerifyError::Ca));
-    let other = include_str!("../fixtures/other-ca.pem");
-    for (ca, now) in [(other, NOW), (CA, 0), (CA, 4_000_000_000)] {
+    for (ca, now) in [(&*other_ca(), NOW), (ca(), 0), (ca(), 4_000_000_000)] {
         assert!(
             matches!(
                 verify(&script.bytes, ca, now),
@@ -170,30 +169,9 @@ fn refusals_say_why() {
 
 #[test]
 fn a_signature_by_another_key_is_false() {
-    let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_3072)
-        .unwrap();
-    let certificate =
-        <rustls_pki_types::CertificateDer as rustls_pki_types::pem::PemObject>::from_pem_slice(
-            include_bytes!("../fixtures/signer.pem"),
-        )
-        .unwrap();
-    let sign = |message: &[u8]| rcgen::SigningKey::sign(&key, message).map_err(Into::into);
-    let signer = recovery_mount::Signer {
-        certificate_der: &certificate,
-        sign: &sign,
-    };
-    let password = recovery_mount::Password::parse(super::made::PASSWORD).unwrap();
-    let random = recovery_mount::Randomness { salt: [1; 32] };
-    let script = recovery_mount::linux_script(
-        &plan(),
-        &super::made::secrets(),
-        &password,
-        &random,
-        &signer,
-    )
-    .unwrap();
+    let script = make_with(&plan(), &rsa_key()).unwrap();
     assert_eq!(
-        verify(&script.bytes, CA, NOW),
+        verify(&script.bytes, ca(), NOW),
         Err(VerifyError::FalseSignature)
     );
     let (folder, path) = folder_with(&script.bytes);
