@@ -9,6 +9,7 @@ mod changes;
 mod damage;
 mod formats;
 mod names;
+mod read_only;
 mod references;
 mod rescan;
 mod scale;

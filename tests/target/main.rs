@@ -12,6 +12,7 @@ mod support;
 mod commands;
 mod ending;
 mod hostile;
+mod independence;
 mod login;
 mod reads;
 mod sessions;
