@@ -1,0 +1,7 @@
+//! The command line against a real server: what others script against, and every wrong input.
+#![expect(clippy::unwrap_used, reason = "a test ends by a panic")]
+
+mod asking;
+mod grants;
+mod server;
+mod site;
