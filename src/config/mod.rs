@@ -1,14 +1,17 @@
 //! `itemlift.toml`.
 
+mod error;
 mod first;
 mod names;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 
+pub use self::error::ConfigError;
+use self::error::{line_of, line_of_key};
 pub use self::first::first_config;
 use self::names::MAX_SITE;
 pub use self::names::{Portal, is_host, is_site, machine_name};
@@ -72,18 +75,6 @@ fn local() -> String {
 
 fn default_listen() -> Vec<SocketAddr> {
     vec![SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT))]
-}
-
-/// What is wrong with `itemlift.toml`: where, what, what to do.
-#[derive(Debug, thiserror::Error)]
-#[error("{path}{}: {what}", .line.map(|line| format!(", line {line}")).unwrap_or_default(), path = .path.display())]
-pub struct ConfigError {
-    /// The file.
-    pub path: PathBuf,
-    /// The line, counted from 1, if one is at fault.
-    pub line: Option<usize>,
-    /// One sentence.
-    pub what: String,
 }
 
 impl Config {
@@ -210,20 +201,6 @@ impl Config {
         }
         hosts
     }
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    let before = text.as_bytes().iter().take(offset);
-    1 + before.filter(|byte| **byte == b'\n').count()
-}
-
-fn line_of_key(text: &str, key: &str) -> Option<usize> {
-    let is_key = |line: &str| {
-        line.trim_start()
-            .strip_prefix(key)
-            .is_some_and(|rest| rest.trim_start().starts_with('='))
-    };
-    text.lines().position(is_key).map(|index| index + 1)
 }
 
 #[cfg(test)]
