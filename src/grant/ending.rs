@@ -88,7 +88,7 @@ impl Grants {
         self.forget_old(remembered_since(now)).await;
     }
 
-    /// Ends a grant: first for its sessions, then in the database, then in the audit log.
+    /// Ends a grant: first for its sessions, then in the audit log, then in the database, which may be slow or fail.
     pub(super) async fn end(
         &self,
         entry: &Entry,

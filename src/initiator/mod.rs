@@ -66,10 +66,10 @@ impl<S> Initiator<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    /// Sends a command that reads at most `expected` bytes. Waits while the target's command window is closed.
+    /// Sends a command that reads at most `expected` bytes. [`Self::may_submit`] says whether the target takes one now.
     ///
     /// # Errors
-    /// The connection is lost, or the window stays closed with nothing outstanding.
+    /// The connection is lost, or the target's command window is closed.
     pub async fn submit(
         &mut self,
         lun: Lun,
