@@ -172,12 +172,12 @@ impl Create {
             moment(created.expires_at),
         );
         let shown = visible(&file.display().to_string());
-        match (&created.password, self.os) {
-            (Some(password), _) => text.push_str(&format!(
+        match &created.password {
+            Some(password) => text.push_str(&format!(
                 "  Script    {shown}\n  Password  {password}    (shown this once)\n\n\
                  Copy the script to the recovery machine and run it there as root; it asks for the password."
             )),
-            (None, _) => text.push_str(&format!(
+            None => text.push_str(&format!(
                 "  Bundle    {shown}    (holds secrets in the clear: keep it private)\n\n\
                  Next:\n  itemlift tunnel --bundle {shown}"
             )),

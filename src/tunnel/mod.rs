@@ -27,6 +27,9 @@ use crate::interrupt::Interrupt;
 /// Local connections at one time. An initiator has one for each session.
 const MAX_CONNECTIONS: usize = 64;
 
+/// How long to wait after `accept` failed for want of file descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 /// A tunnel that listens but does not serve yet.
 pub struct Tunnel {
     listener: TcpListener,
@@ -149,7 +152,7 @@ impl Tunnel {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     warn!(%error, "accept failed");
-                    sleep(Duration::from_millis(100)).await;
+                    sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             };
