@@ -1,5 +1,7 @@
 //! `itemlift script`.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -57,25 +59,23 @@ fn advice(error: &VerifyError) -> &'static str {
     }
 }
 
+/// Reads a file that may be anything, so no further than [`MAX_FILE`].
 fn read(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
-    let fail = |why: String, advice: &str| Failure::new(what, why, advice);
-    let size = std::fs::metadata(path).map(|file| file.len());
-    let size = size.map_err(|error| {
-        fail(
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
+    read.map_err(|error| {
+        Failure::new(
+            what,
             format!("{} cannot be read: {error}", path.display()),
-            "see that the name is right",
+            "name a file that you may read",
         )
     })?;
-    if size > MAX_FILE {
-        return Err(fail(
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(Failure::new(
+            what,
             format!("{} is far too large", path.display()),
             "name the right file",
         ));
     }
-    std::fs::read(path).map_err(|error| {
-        fail(
-            format!("{} cannot be read: {error}", path.display()),
-            "see that it is a readable file",
-        )
-    })
+    Ok(bytes)
 }

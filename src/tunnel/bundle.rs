@@ -1,6 +1,8 @@
 //! A grant's connection details as JSON, for people who use their own initiator (SPEC §8).
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -10,7 +12,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::grant::{GrantId, GrantedDisk};
 
 /// Bytes. A bundle with 255 disks of long names is under 100 KiB.
-const MAX_FILE: u64 = 1024 * 1024;
+const MAX_FILE: usize = 1024 * 1024;
 
 /// The content of a bundle file.
 #[derive(Debug, Deserialize, Serialize)]
@@ -88,10 +90,14 @@ impl Bundle {
             path: path.to_owned(),
             why,
         };
-        if std::fs::metadata(path).map_err(unreadable)?.len() > MAX_FILE {
+        // With room for all of it: a string that grows leaves copies of secrets behind.
+        let mut text = SecretText(String::with_capacity(MAX_FILE + 1));
+        File::open(path)
+            .and_then(|file| file.take(MAX_FILE as u64 + 1).read_to_string(&mut text.0))
+            .map_err(unreadable)?;
+        if text.0.len() > MAX_FILE {
             return Err(not_a_bundle("it is too large".into()));
         }
-        let text = SecretText(std::fs::read_to_string(path).map_err(unreadable)?);
         // A syntax error names line and column, never the content.
         serde_json::from_str(text.reveal()).map_err(|error| not_a_bundle(error.to_string()))
     }
@@ -137,6 +143,12 @@ mod tests {
             Bundle::load(&dir.path().join("none")),
             Err(BundleError::Unreadable { .. })
         ));
+    }
+
+    #[test]
+    fn a_file_without_end_is_read_to_the_limit() {
+        let error = Bundle::load(Path::new("/dev/zero")).unwrap_err();
+        assert!(error.to_string().contains("too large"), "{error}");
     }
 
     #[test]

@@ -70,6 +70,13 @@ fn from_init_to_a_script_that_verifies() {
 }
 
 #[test]
+fn a_file_without_end_is_no_script() {
+    let mut verify = itemlift(["script", "verify", "/dev/zero", "--ca", "/dev/zero"]);
+    let error = fails(&mut verify);
+    assert!(error.contains("far too large"), "{error}");
+}
+
+#[test]
 fn openssl_verifies_a_script_with_the_servers_ca() {
     let site = Site::new();
     let server = site.serve();
