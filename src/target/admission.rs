@@ -26,6 +26,8 @@ pub(super) enum Full {
     AddressStrangers,
     #[error("too many connections of the control plane")]
     Control,
+    #[error("too many connections of the control plane from this address")]
+    AddressControl,
 }
 
 /// A connection's place. Dropping it gives the place back.
@@ -46,7 +48,6 @@ enum Kind {
 #[derive(Debug, Default)]
 struct Counts {
     all: Tally,
-    control: usize,
     by_network: HashMap<IpAddr, Tally>,
 }
 
@@ -54,6 +55,7 @@ struct Counts {
 struct Tally {
     connections: usize,
     strangers: usize,
+    control: usize,
 }
 
 impl Gate {
@@ -106,14 +108,20 @@ impl Admitted {
         }
     }
 
-    /// The connection belongs to the control plane, which has a limit of its own.
+    /// The connection belongs to the control plane, which has limits of its own.
     pub(super) fn control(&mut self) -> Result<(), Full> {
         if self.kind == Kind::Stranger {
+            let limits = &self.gate.limits;
             let mut counts = self.gate.lock();
-            if counts.control >= self.gate.limits.control_connections {
+            if counts.all.control >= limits.control_connections {
                 return Err(Full::Control);
             }
-            counts.control += 1;
+            let here = counts.by_network.entry(self.network).or_default();
+            if here.control >= limits.control_connections_per_address {
+                return Err(Full::AddressControl);
+            }
+            here.control += 1;
+            counts.all.control += 1;
             counts.acquainted(self.network);
             drop(counts);
             self.kind = Kind::Control;
@@ -128,7 +136,7 @@ impl Drop for Admitted {
         match self.kind {
             Kind::Stranger => counts.acquainted(self.network),
             Kind::Initiator => {}
-            Kind::Control => counts.control = counts.control.saturating_sub(1),
+            Kind::Control => counts.control_ended(self.network),
         }
         counts.leave(self.network);
     }
@@ -139,6 +147,13 @@ impl Counts {
         self.all.strangers = self.all.strangers.saturating_sub(1);
         if let Some(here) = self.by_network.get_mut(&network) {
             here.strangers = here.strangers.saturating_sub(1);
+        }
+    }
+
+    fn control_ended(&mut self, network: IpAddr) {
+        self.all.control = self.all.control.saturating_sub(1);
+        if let Some(here) = self.by_network.get_mut(&network) {
+            here.control = here.control.saturating_sub(1);
         }
     }
 
@@ -181,7 +196,8 @@ mod tests {
             connections_per_address: 4,
             strangers: 3,
             strangers_per_address: 2,
-            control_connections: 1,
+            control_connections: 2,
+            control_connections_per_address: 1,
             ..Limits::default()
         })
     }
@@ -231,16 +247,22 @@ mod tests {
     }
 
     #[test]
-    fn the_control_plane_has_a_limit_of_its_own() {
+    fn the_control_plane_has_limits_of_its_own() {
         let gate = gate();
         let mut first = gate.admit(address("192.0.2.1")).unwrap();
         let mut second = gate.admit(address("192.0.2.1")).unwrap();
         first.control().unwrap();
-        assert_eq!(second.control(), Err(Full::Control));
+        assert_eq!(second.control(), Err(Full::AddressControl));
+        let mut other = gate.admit(address("192.0.2.2")).unwrap();
+        other.control().unwrap();
         drop(first);
         assert_eq!(second.control(), Ok(()));
-        drop(second);
-        assert_eq!(gate.lock().all.connections, 0);
-        assert_eq!(gate.lock().all.strangers, 0);
+        let mut third = gate.admit(address("192.0.2.3")).unwrap();
+        assert_eq!(third.control(), Err(Full::Control));
+        drop((second, other, third));
+        let counts = gate.lock();
+        let all = counts.all;
+        assert_eq!((all.connections, all.strangers, all.control), (0, 0, 0));
+        assert!(counts.by_network.is_empty());
     }
 }

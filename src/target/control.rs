@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -11,11 +12,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 use tracing::debug;
 
-use super::limits::{HTTP_HEAD_TIME, HTTP_STREAMS};
+use super::limits::{HTTP_HEAD_TIME, HTTP_STREAMS, Limits};
 use crate::grant::{GrantId, LiveGrant};
 
 /// Request extension: the client showed this grant's certificate, so it may ask about this grant.
@@ -26,10 +29,17 @@ pub struct ClientGrant(pub GrantId);
 pub(super) struct Control {
     router: Router,
     http: Builder<TokioExecutor>,
+    idle_time: Duration,
 }
 
+/// Requests of one connection that are being answered.
+struct Requests(watch::Sender<usize>);
+
+/// One of them; dropped when it is answered, or when the client takes it back.
+struct Answering(Arc<Requests>);
+
 impl Control {
-    pub(super) fn new(router: Router) -> Self {
+    pub(super) fn new(router: Router, limits: &Limits) -> Self {
         let mut http = Builder::new(TokioExecutor::new());
         http.http1()
             .timer(TokioTimer::new())
@@ -38,11 +48,43 @@ impl Control {
             .timer(TokioTimer::new())
             .max_concurrent_streams(HTTP_STREAMS)
             .keep_alive_interval(HTTP_HEAD_TIME);
-        Self { router, http }
+        Self {
+            router,
+            http,
+            idle_time: limits.http_idle_time,
+        }
     }
 }
 
-/// Serves one connection until it ends or the server stops. Requests carry [`ConnectInfo`] and, with a grant's certificate,
+impl Requests {
+    fn begin(self: &Arc<Self>) -> Answering {
+        self.0.send_modify(|count| *count += 1);
+        Answering(Arc::clone(self))
+    }
+
+    /// Returns when nothing was asked for so long. HTTP itself sees no harm in a client that says nothing, and a few hundred of
+    /// them would keep the operators out.
+    async fn idle(&self, time: Duration) {
+        let mut count = self.0.subscribe();
+        loop {
+            // The sender is ours: it does not go away.
+            let _ = count.wait_for(|count| *count == 0).await;
+            if timeout(time, count.changed()).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0
+            .0
+            .send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+/// Serves one connection until it ends, is idle for too long, or the server stops. Requests carry [`ConnectInfo`] and, with a grant's certificate,
 /// [`ClientGrant`].
 pub(super) async fn serve<S>(
     stream: S,
@@ -54,13 +96,21 @@ pub(super) async fn serve<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let client = grant.map(|grant| ClientGrant(grant.id.clone()));
+    let requests = Arc::new(Requests(watch::Sender::new(0)));
+    let counted = Arc::clone(&requests);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(address));
         if let Some(client) = &client {
             request.extensions_mut().insert(client.clone());
         }
         // A router is always ready (axum documents `poll_ready` as a no-op).
-        control.router.clone().call(request)
+        let answer = control.router.clone().call(request);
+        let answering = counted.begin();
+        async move {
+            let answer = answer.await;
+            drop(answering);
+            answer
+        }
     });
     let connection = control
         .http
@@ -68,6 +118,10 @@ pub(super) async fn serve<S>(
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = requests.idle(control.idle_time) => {
+            debug!("an idle HTTP connection was closed");
+            return;
+        }
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await

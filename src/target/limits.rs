@@ -22,11 +22,17 @@ pub const STRANGERS_PER_ADDRESS: usize = 128;
 /// Connections of the control plane at one time, so that HTTP clients cannot use up [`CONNECTIONS`].
 pub const CONTROL_CONNECTIONS: usize = 256;
 
+/// Connections of the control plane at one time from one address. What an operator or a script asks takes one for a moment.
+pub const CONTROL_CONNECTIONS_PER_ADDRESS: usize = 64;
+
 /// From TCP accept to the end of the TLS handshake.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
 /// How long an HTTP client may take to send the head of a request.
 pub const HTTP_HEAD_TIME: Duration = Duration::from_secs(15);
+
+/// How long a connection of the control plane may ask for nothing. A client that has more to ask connects again.
+pub const HTTP_IDLE_TIME: Duration = Duration::from_secs(30);
 
 /// HTTP/2 streams that one control connection may have open.
 pub const HTTP_STREAMS: u32 = 32;
@@ -97,8 +103,12 @@ pub struct Limits {
     pub strangers_per_address: usize,
     /// See [`CONTROL_CONNECTIONS`].
     pub control_connections: usize,
+    /// See [`CONTROL_CONNECTIONS_PER_ADDRESS`].
+    pub control_connections_per_address: usize,
     /// See [`HANDSHAKE_TIME`].
     pub handshake_time: Duration,
+    /// See [`HTTP_IDLE_TIME`].
+    pub http_idle_time: Duration,
 }
 
 impl Default for Limits {
@@ -109,7 +119,9 @@ impl Default for Limits {
             strangers: STRANGERS,
             strangers_per_address: STRANGERS_PER_ADDRESS,
             control_connections: CONTROL_CONNECTIONS,
+            control_connections_per_address: CONTROL_CONNECTIONS_PER_ADDRESS,
             handshake_time: HANDSHAKE_TIME,
+            http_idle_time: HTTP_IDLE_TIME,
         }
     }
 }

@@ -94,5 +94,6 @@ pub async fn serve(
     control: Router,
     stop: CancellationToken,
 ) {
-    listener::serve(listeners, tls, plane, control::Control::new(control), stop).await;
+    let control = control::Control::new(control, &plane.limits);
+    listener::serve(listeners, tls, plane, control, stop).await;
 }

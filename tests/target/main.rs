@@ -10,6 +10,7 @@
 mod support;
 
 mod commands;
+mod control;
 mod ending;
 mod hostile;
 mod independence;

@@ -17,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 use crate::support::{Place, TestServer, connector, log_in, within};
 
 /// A client that shows what it is told to.
-fn client(
+pub(crate) fn client(
     bundle: &Bundle,
     identity: Option<(&str, &str)>,
     alpn: &[&[u8]],
@@ -45,7 +45,7 @@ fn client(
     TlsConnector::from(Arc::new(config))
 }
 
-async fn connect(
+pub(crate) async fn connect(
     server: &TestServer,
     client: &TlsConnector,
 ) -> std::io::Result<TlsStream<TcpStream>> {
