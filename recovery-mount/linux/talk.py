@@ -5,6 +5,7 @@ import os
 import sys
 
 from outcome import REFUSED, Stop
+from table import printable
 from unseal import unseal
 
 PASSWORD_TRIES = 3
@@ -20,13 +21,17 @@ class Talk:
         self.out = out or (sys.stderr if as_json else sys.stdout)
 
     def say(self, text=""):
-        """One message; what the terminal cannot show is escaped; a closed terminal is no reason to fail."""
-        encoding = getattr(self.out, "encoding", None) or "ascii"
+        """One line; what steers a terminal, or what it cannot show, is escaped; a closed one is no reason to fail."""
         try:
-            self.out.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+            self.out.write(self.shown(text) + "\n")
             self.out.flush()
         except (OSError, ValueError):
             pass
+
+    def shown(self, text):
+        """The text of a message: names of VMs, disks, processes and paths may hold anything."""
+        encoding = getattr(self.out, "encoding", None) or "ascii"
+        return printable(text).encode(encoding, "backslashreplace").decode(encoding)
 
     def agrees(self, question):
         """Whether the user says yes; --yes has said so already; without a terminal it is no."""
@@ -36,7 +41,7 @@ class Talk:
         if not sys.stdin.isatty():
             self.say(question + " no (not a terminal; --yes agrees)")
             return False
-        self.out.write(question + " [y/N] ")
+        self.out.write(self.shown(question) + " [y/N] ")
         self.out.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -112,6 +112,19 @@ class Password(unittest.TestCase):
         self.assertEqual(len(talk.read_line(reading)), talk.PASSWORD_MAX_BYTES)
 
 
+class Talking(unittest.TestCase):
+    def test_names_steer_no_terminal(self):
+        out = io.StringIO()
+        talker = talk.Talk(out=out)
+        talker.say("Attaching 1 disk of web\x1b]0;owned\x07\n01.")
+        self.assertEqual(out.getvalue(), "Attaching 1 disk of web\\x1b]0;owned\\x07\\n01.\n")
+        with mock.patch("sys.stdin") as stdin:
+            stdin.isatty.return_value = True
+            stdin.readline.return_value = "y\n"
+            self.assertTrue(talker.agrees("Clean up \x1b[2J?"))
+        self.assertNotIn("\x1b", out.getvalue())
+
+
 class FakeTunnel:
     def __init__(self):
         self.events = []
