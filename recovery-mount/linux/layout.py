@@ -5,6 +5,8 @@ import os
 from outcome import HOST_LACKS, USAGE, Stop
 
 PIECE_LENGTH = 64
+# Users of this machine are not those of the backup, whatever numbers they share; FAT and NTFS know no users at all.
+TOP_MODE = 0o700
 NAME_TRIES = 1000
 
 
@@ -40,7 +42,10 @@ def free_name(host, folder, plan):
 
 
 def make_layout(host, state, folder, plan, volumes):
-    """Makes the folders, each noted before, and gives the mountable volumes their names and paths."""
+    """Makes the folders, each noted before, and gives the mountable volumes their names and paths.
+
+    None of them may be there before: in a folder that others can write to, it could be their link to somewhere else.
+    """
     mountable = [volume for volume in volumes if volume.is_mountable()]
     top = free_name(host, folder, plan)
     for number, volume in enumerate(mountable, 1):
@@ -49,8 +54,10 @@ def make_layout(host, state, folder, plan, volumes):
     wanted = ([] if host.exists(folder) else [folder]) + [top] + [volume.path for volume in mountable]
     state.note(folder=top, folders=wanted)
     try:
-        for path in wanted:
-            host.make_folder(path)
+        for made, path in enumerate(wanted):
+            if not host.make_folder(path, TOP_MODE if path == top else 0o755):
+                state.note(folder=None, folders=wanted[:made])
+                raise Stop(HOST_LACKS, "Somebody else has just made {}. Run the script in another folder.".format(path))
     except OSError as error:
         raise Stop(HOST_LACKS, "Cannot make the folder {}: {}.".format(path, error.strerror))
 

@@ -170,6 +170,29 @@ class Mounting(HostCase):
         )
         self.assertEqual(len(self.state["mounts"]), 5)
 
+    def test_only_root_gets_at_the_files(self):
+        self.mount("vfat")
+        mode = os.stat(self.host.at("/work/web01-2026-11-20T02-00-00Z")).st_mode
+        self.assertEqual(mode & 0o777, 0o700)
+
+    def test_a_link_put_in_the_way_is_not_followed(self):
+        top = "/work/web01-2026-11-20T02-00-00Z"
+        self.host.folder("/etc/Volume1")
+        note = self.state.note
+
+        def race(**facts):
+            note(**facts)
+            if "folder" in facts and facts["folder"]:
+                os.symlink(self.host.at("/etc"), self.host.at(top))
+
+        self.state.note = race
+        with self.assertRaises(Stop) as caught:
+            self.mount("ext4")
+        self.assertEqual(caught.exception.status, 4)
+        self.assertEqual(self.commands(), [])
+        self.assertEqual(self.state["folders"], [])
+        self.assertEqual(self.host.names("/etc"), ["Volume1"])
+
     def test_the_next_way_when_one_fails(self):
         self.host.answer(
             "mount -t btrfs -o ro,nosuid,nodev,noexec,rescue=nologreplay,subvolid=5",
