@@ -42,10 +42,12 @@ def clean(host, talk, state):
 
 
 def dead_runs(host):
-    """The grants of which this machine has a record, a session or a node record, but no run."""
-    by_target = {target[len(TARGET_PREFIX) :]: target for target in recorded_targets(host) + session_targets(host)}
+    """The grants of which this machine has a record or a node record, but no run."""
+    by_target = {target[len(TARGET_PREFIX) :]: target for target in recorded_targets(host)}
+    # A record outlives every session of a script: a session without one is that of somebody's own initiator.
+    foreign = {target[len(TARGET_PREFIX) :] for target in session_targets(host)} - set(recorded_grants(host))
     dead = []
-    for grant in sorted(set(recorded_grants(host)) | set(by_target)):
+    for grant in sorted((set(recorded_grants(host)) | set(by_target)) - foreign):
         state = load_state(host, grant)
         if state.is_running():
             continue

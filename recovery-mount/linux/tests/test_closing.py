@@ -176,6 +176,14 @@ class Leftovers(Attached):
         self.assertFalse(self.host.exists(TOP))
         self.assertEqual(len(self.talk.asked), 2)
 
+    def test_a_session_without_a_record_is_somebody_elses(self):
+        self.die()
+        shutil.rmtree(self.host.at("/run/itemlift"))
+        self.assertEqual(dead_runs(self.host), [])
+        clean_leftovers(self.host, self.talk, dict(PLAN, grant="another"), "/elsewhere")
+        self.assertEqual(self.talk.asked, [])
+        self.assertTrue(self.host.exists("/etc/iscsi/nodes/" + IQN))
+
     def test_folders_with_files_are_nobodys_leftovers(self):
         self.die()
         shutil.rmtree(self.host.at("/run/itemlift"))
