@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use jiff::Timestamp;
@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::clock::Clock;
 use super::live::{GrantId, LiveGrant};
 use super::record::GrantRecord;
+use super::strangers::Strangers;
 
 /// Events waiting for the disk. A full queue loses events rather than hold up a read; the loss is written down.
 const QUEUE: usize = 4096;
@@ -124,6 +125,7 @@ pub struct Audit {
     // Behind a lock only to be taken out on drop.
     queue: RwLock<Option<SyncSender<Message>>>,
     lost: Arc<AtomicU64>,
+    strangers: Mutex<Strangers>,
     writer: Option<JoinHandle<()>>,
     clock: Arc<dyn Clock>,
 }
@@ -148,14 +150,28 @@ impl Audit {
         Ok(Self {
             queue: RwLock::new(Some(queue)),
             lost,
+            strangers: Mutex::default(),
             writer: Some(writer),
             clock,
         })
     }
 
-    /// Queues an event. Never waits.
+    /// Queues an event. Never waits for the disk. Of refusals that concern no grant, a flood is told by its number.
     pub fn record(&self, event: Event) {
         let time = self.clock.now();
+        let events = if event.what == What::Refused && event.grant.is_none() {
+            let strangers = self.strangers.lock();
+            let mut strangers = strangers.unwrap_or_else(PoisonError::into_inner);
+            strangers.meet(event, time)
+        } else {
+            [None, Some(event)]
+        };
+        for event in events.into_iter().flatten() {
+            self.queue(time, event);
+        }
+    }
+
+    fn queue(&self, time: Timestamp, event: Event) {
         let line = Message::Line(Box::new(Line { time, event }));
         let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
         if queue

@@ -15,6 +15,7 @@ mod live;
 mod record;
 pub mod seal;
 mod store;
+mod strangers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
