@@ -13,7 +13,8 @@ pub(super) fn write(
     file: &Path,
     address: SocketAddr,
 ) -> io::Result<()> {
-    let node = format!("iscsiadm -m node -T {} -p {address}", bundle.iqn);
+    // Somebody else may have written the bundle, and what stands here is typed as root.
+    let node = format!("iscsiadm -m node -T {} -p {address}", word(&bundle.iqn));
     let file = quoted(&file.to_string_lossy());
     writeln!(
         out,
@@ -45,6 +46,16 @@ pub(super) fn write(
     out.flush()
 }
 
+/// One word for a POSIX shell: an iSCSI name as it is, anything else in quotes and with nothing that steers a terminal.
+fn word(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-.:".contains(c);
+    if !name.is_empty() && name.chars().all(is_plain) {
+        name.to_owned()
+    } else {
+        quoted(&name.escape_default().to_string())
+    }
+}
+
 /// One word for a POSIX shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
@@ -53,6 +64,14 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_name_is_no_command() {
+        let name = "iqn.2026-11.io.itemlift:0123456789ab";
+        assert_eq!(word(name), name);
+        assert_eq!(word("$(id); x"), "'$(id); x'");
+        assert_eq!(word("\x1b[2J"), "'\\u{1b}[2J'");
+    }
 
     #[test]
     fn a_file_name_is_one_word() {
