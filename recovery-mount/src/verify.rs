@@ -92,7 +92,7 @@ pub fn verify_command(script: &str, ca: &str) -> String {
         ca,
         "' -out /dev/null \\\n  -in <(sed -nE 's/^# (CMS|SIG) //p' '",
         script,
-        "') \\\n  -content <(LC_ALL=C grep -vE '^# SIG [A-Za-z0-9+/]{64}$' '",
+        "') \\\n  -content <(LC_ALL=C sed -E '/^# CMS -----BEGIN CMS-----$/,$ {/^# SIG [A-Za-z0-9+/]{64}$/d;}' '",
         script,
         "')",
     ]

@@ -84,6 +84,20 @@ fn openssl_refuses_every_changed_byte() {
 }
 
 #[test]
+fn openssl_refuses_a_late_line_elsewhere() {
+    let script = make(&plan()).unwrap();
+    let (folder, path) = folder_with(&script.bytes);
+    let late = format!("\n# SIG {}\n", "A".repeat(64));
+    let early = format!("\n# CMS -----BEGIN CMS-----{late}");
+    for inserted in [late, early] {
+        let altered = text(&script).replacen("\nimport", &format!("{inserted}import"), 1);
+        assert_ne!(altered.len(), script.bytes.len());
+        std::fs::write(&path, altered).unwrap();
+        assert!(!openssl_accepts(folder.path()), "{inserted}");
+    }
+}
+
+#[test]
 fn verify_refuses_every_changed_byte() {
     let script = make(&plan()).unwrap();
     for at in places(text(&script), 200) {
