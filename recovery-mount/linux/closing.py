@@ -22,7 +22,7 @@ HOLDERS_SHOWN = 5
 def close_run(host, state, talk, tunnel=None):
     """Undoes what the state's record names; returns what is left as sentences, empty if nothing is."""
     deadline = host.monotonic() + CLOSE_LIMIT
-    state.note(state="closing")
+    state.try_note(state="closing")
     target = Target(host, state["iqn"], state.get("port", 0))
     unmount_all(host, state, talk, deadline)
     if not target.logout():
@@ -37,7 +37,7 @@ def close_run(host, state, talk, tunnel=None):
         host.remove_folder(folder)
     left = find_left(host, state)
     if left:
-        state.note(state="left", left=left)
+        state.try_note(state="left", left=left)
     else:
         state.forget()
     return left

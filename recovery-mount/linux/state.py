@@ -3,6 +3,7 @@
 Closing works from this record and nothing else, so that a later run can close for one that died.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -37,6 +38,11 @@ class State:
         """Adds facts and writes them down, so that they are on record before the deed."""
         self.facts.update(facts)
         self.host.write(self.path, json.dumps(self.facts, sort_keys=True), 0o600)
+
+    def try_note(self, **facts):
+        """As `note`, for closing: a record that cannot be written (a full /run) is no reason to leave things behind."""
+        with contextlib.suppress(OSError):
+            self.note(**facts)
 
     def add(self, key, item):
         """Adds an item to one of the lists."""

@@ -1,5 +1,6 @@
 """Closing, leftovers, and the record that both work from."""
 
+import errno
 import os
 import shutil
 import signal
@@ -71,6 +72,15 @@ class Closing(Attached):
             self.assertFalse(self.host.exists(path), path)
         unmounted = [line for line in self.host.ran if line.startswith("umount")]
         self.assertEqual(unmounted, ["umount -- {}/Volume2".format(TOP), "umount -- {}/Volume1".format(TOP)])
+
+    def test_a_record_that_cannot_be_written_does_not_keep_it_from_closing(self):
+        def full(path, text, mode=0o644):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        self.host.write = full
+        self.assertEqual(close_run(self.host, self.state, self.talk), [])
+        for path in (TOP, "/etc/iscsi/nodes/" + IQN, RULE, "/run/itemlift"):
+            self.assertFalse(self.host.exists(path), path)
 
     def test_a_busy_volume_is_named_waited_for_and_detached(self):
         holder = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
