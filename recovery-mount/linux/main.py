@@ -134,7 +134,7 @@ def in_background(work):
             signal.signal(number, lambda number, _: os.kill(pid, number))
         os.close(writing)
         told = os.read(reading, 1)
-        return told[0] if told else os.WEXITSTATUS(os.waitpid(pid, 0)[1])
+        return told[0] if told else exit_status(os.waitpid(pid, 0)[1])
     os.close(reading)
 
     def mounted(status):
@@ -149,3 +149,14 @@ def in_background(work):
         os.close(writing)
 
     return work(mounted)
+
+
+def exit_status(waited):
+    """The status of a process that ended before it had mounted; killed, it has neither mounted nor closed."""
+    if os.WIFEXITED(waited):
+        return os.WEXITSTATUS(waited)
+    raise Stop(
+        HOST_LACKS,
+        "The process in the background was killed by signal {} before anything was mounted. "
+        "Run the script with --unmount to clean up after it.".format(os.WTERMSIG(waited)),
+    )

@@ -4,12 +4,14 @@ import contextlib
 import io
 import json
 import os
+import signal
 import sys
 import unittest
 from unittest import mock
 
 import talk
 from flags import parse_flags
+from main import in_background
 from outcome import Refused, Stop, Unreachable
 from packages import offer, require
 from preflight import report_checks
@@ -280,6 +282,34 @@ class Flags(unittest.TestCase):
             self.assertEqual(self.refused(*arguments), 1, arguments)
         flags = parse_flags(["--detach", "--yes", "--into", "/x", "--format", "json"])
         self.assertTrue(flags.detach and flags.yes)
+
+
+class Background(unittest.TestCase):
+    """A process that forks again from the test: what the work of `--detach` does, and what is told of it."""
+
+    def status(self, work):
+        return in_background(lambda mounted: os._exit(work(mounted)))
+
+    def setUp(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+
+    def test_an_end_before_mounting_is_told_as_it_is(self):
+        self.assertEqual(self.status(lambda mounted: 3), 3)
+
+    def test_its_status_is_known_once_it_has_mounted(self):
+        def work(mounted):
+            mounted(5)
+            return 0
+
+        self.assertEqual(self.status(work), 5)
+        os.wait()
+
+    def test_a_killed_process_is_no_success(self):
+        with self.assertRaises(Stop) as stopped:
+            self.status(lambda mounted: os.kill(os.getpid(), signal.SIGKILL))
+        self.assertEqual(stopped.exception.status, 4)
+        self.assertIn("--unmount", stopped.exception.sentence)
 
 
 class Report(unittest.TestCase):
