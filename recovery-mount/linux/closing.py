@@ -48,14 +48,20 @@ def unmount_all(host, state, talk, deadline):
     told = set()
     patience = min(deadline, host.monotonic() + BUSY_PATIENCE)
     while True:
-        busy = [path for path in our_mounts(host, state) if not unmount(host, path, [])]
+        busy, hung = [], False
+        for path in our_mounts(host, state):
+            # Where one hangs, the server is gone and the others would hang as well, each for its own time.
+            started = host.monotonic()
+            if hung or not unmount(host, path, []):
+                busy.append(path)
+            hung = hung or host.monotonic() - started >= UNMOUNT_TIMEOUT
         if not busy:
             return
         for path in busy:
             if path not in told:
                 told.add(path)
                 talk.say("{} is in use by {}.".format(path, holders(host, path) or "the kernel"))
-        if host.monotonic() >= patience:
+        if hung or host.monotonic() >= patience:
             break
         host.sleep(1)
     for path in our_mounts(host, state):

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 
-from closing import BUSY_PATIENCE, CLOSE_LIMIT, close_run, find_left, process_start
+from closing import BUSY_PATIENCE, CLOSE_LIMIT, UNMOUNT_TIMEOUT, close_run, find_left, process_start
 from host import Result
 from leftovers import clean_leftovers, dead_runs, empty_layouts
 from main import end_run
@@ -72,6 +72,18 @@ class Closing(Attached):
             self.assertFalse(self.host.exists(path), path)
         unmounted = [line for line in self.host.ran if line.startswith("umount")]
         self.assertEqual(unmounted, ["umount -- {}/Volume2".format(TOP), "umount -- {}/Volume1".format(TOP)])
+
+    def test_volumes_that_hang_do_not_add_up(self):
+        def hang(argv):
+            if "-l" in argv:
+                return self.umount(argv)
+            self.host.sleep(UNMOUNT_TIMEOUT)
+            return Result(-1, "", "no answer")
+
+        self.host.answer("umount", hang)
+        before = self.host.monotonic()
+        self.assertEqual(close_run(self.host, self.state, self.talk), [])
+        self.assertLess(self.host.monotonic() - before, 2 * UNMOUNT_TIMEOUT)
 
     def test_a_record_that_cannot_be_written_does_not_keep_it_from_closing(self):
         def full(path, text, mode=0o644):
