@@ -27,11 +27,17 @@ impl<S> Driver<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    /// Sends, and looks for whatever has come: work done, orders, input, time.
+    /// Sends, and looks for whatever has come: work done, orders, input, time. That something was sent comes last: a peer that
+    /// takes all it gets must not keep a revoke or a NOP-Out waiting.
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        if let Poll::Ready(sent) = self.poll_send(cx) {
-            return Poll::Ready(sent.map_or_else(Event::Failed, |()| Event::Sent));
-        }
+        let sent = match self.poll_send(cx) {
+            Poll::Ready(Err(error)) => return Poll::Ready(Event::Failed(error)),
+            Poll::Ready(Ok(())) => {
+                self.last_sent = Instant::now();
+                Poll::Ready(Event::Sent)
+            }
+            Poll::Pending => Poll::Pending,
+        };
         match self.work.poll_join_next(cx) {
             Poll::Ready(Some(Ok(done))) => return Poll::Ready(Event::Done(done)),
             // Work panics on nothing that comes from outside; should it ever, the connection goes, not the server.
@@ -56,7 +62,10 @@ where
                 return Poll::Ready(read.map_or_else(Event::Failed, Event::Received));
             }
         }
-        self.poll_timer(cx).map(|()| Event::TimeIsUp)
+        if self.poll_timer(cx).is_ready() {
+            return Poll::Ready(Event::TimeIsUp);
+        }
+        sent
     }
 
     /// `Ready` when something was sent; `Pending` when there is nothing to send, too.

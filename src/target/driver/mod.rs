@@ -221,7 +221,7 @@ where
         match event {
             Event::Received(0) => return Some(End::PeerClosed),
             Event::Received(_) => {}
-            Event::Sent => self.last_sent = Instant::now(),
+            Event::Sent => {}
             Event::Done(done) => {
                 self.done(done);
                 while let Some(Ok(done)) = self.work.try_join_next() {
