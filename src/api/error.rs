@@ -115,6 +115,7 @@ impl From<CatalogError> for Cause {
             | CatalogError::UnknownPoint { .. }
             | CatalogError::UnknownDisk { .. } => StatusCode::NOT_FOUND,
             CatalogError::Ambiguous { .. }
+            | CatalogError::TwoNewest { .. }
             | CatalogError::Unusable { .. }
             | CatalogError::Open(_)
             | CatalogError::UnknownSource(_)

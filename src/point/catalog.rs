@@ -128,16 +128,26 @@ impl Catalog {
     /// One recovery point of a VM.
     ///
     /// # Errors
-    /// [`CatalogError`]: unknown VM, unknown point, or the same one in two sources.
+    /// [`CatalogError`]: unknown VM, unknown point, the same one in two sources, or two newest points of one time.
     pub fn find(&self, vm: &str, point: &PointRef) -> Result<Arc<RecoveryPoint>, CatalogError> {
         let listing = self.fresh_listing();
         let of_vm = || listing.points.iter().filter(|found| found.vm == vm);
-        // Newest first, and among those of one time the last id first.
+        // Newest first.
         let newest = of_vm()
             .next()
             .ok_or_else(|| CatalogError::UnknownVm { vm: vm.to_owned() })?;
         let id = match point {
-            PointRef::Latest => &newest.id,
+            PointRef::Latest => {
+                let twin = of_vm().find(|twin| twin.time == newest.time && twin.id != newest.id);
+                if let Some(twin) = twin {
+                    return Err(CatalogError::TwoNewest {
+                        vm: vm.to_owned(),
+                        first: newest.id.clone(),
+                        second: twin.id.clone(),
+                    });
+                }
+                &newest.id
+            }
             PointRef::Id(id) => id,
         };
         let mut found = of_vm().filter(|found| found.id == *id);

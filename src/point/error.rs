@@ -222,6 +222,18 @@ pub enum CatalogError {
         /// The other.
         second: String,
     },
+    /// The newest recovery point was asked for, and two have its time: a guess could give back the wrong files.
+    #[error(
+        "the two newest recovery points of {vm:?} have the same time: {first:?} and {second:?}; name one with --point"
+    )]
+    TwoNewest {
+        /// The VM asked for.
+        vm: String,
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+    },
     /// The source that held the point is no longer configured.
     #[error("the source {0:?} is not configured; add it to itemlift.toml")]
     UnknownSource(String),

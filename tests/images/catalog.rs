@@ -146,10 +146,12 @@ fn two_points_of_one_time_are_told_apart() {
         ids(&catalog, &Filter::default()),
         ["manual", "20261120T020000Z", POINT, "2026-11-19"]
     );
-    assert_eq!(
-        catalog.find(VM, &PointRef::from("latest")).unwrap().id,
-        "manual"
+    let refusal = catalog.find(VM, &PointRef::from("latest")).unwrap_err();
+    assert!(
+        matches!(refusal, CatalogError::TwoNewest { .. }),
+        "{refusal}"
     );
+    assert!(refusal.to_string().contains("manual"), "{refusal}");
     assert_eq!(catalog.find(VM, &PointRef::from(POINT)).unwrap().id, POINT);
 }
 
