@@ -25,6 +25,9 @@ def require_root():
 def prepare(host, talk, folder):
     """Checks the machine and installs what is missing, with consent; raises Stop with what cannot be helped."""
     check_base(host, folder)
+    # First what no package mends, so that nothing is installed in vain.
+    if not may_have_module(host):
+        raise Stop(HOST_LACKS, missing_module())
     require(host, talk, PROGRAMS)
     if not has_module(host):
         raise Stop(HOST_LACKS, missing_module())
@@ -104,6 +107,13 @@ def is_able(host, way):
 
 def has_module(host):
     return host.exists("/sys/module/" + KERNEL_MODULE) or could_load(host, KERNEL_MODULE)
+
+
+def may_have_module(host):
+    """Whether the module is there or, where modprobe still has to be installed, could be."""
+    if host.which("modprobe") is None:
+        return host.exists("/sys/module/" + KERNEL_MODULE) or host.exists("/lib/modules/" + os.uname().release)
+    return has_module(host)
 
 
 def could_load(host, module):

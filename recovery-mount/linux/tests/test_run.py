@@ -11,10 +11,11 @@ from unittest import mock
 
 import talk
 from flags import parse_flags
+from host import Result
 from main import in_background
 from outcome import Refused, Stop, Unreachable
 from packages import offer, require
-from preflight import report_checks
+from preflight import prepare, report_checks
 from report import print_report
 from server import parse_answer, unix_time
 from tests.fakes import PLAN, FakeTalk, HostCase
@@ -74,6 +75,24 @@ class Preflight(HostCase):
         self.host.tools = {"apt-get", "modprobe"}
         self.assertEqual(self.check(), 4)
         self.assertIn("open-iscsi", self.talk.text)
+
+    def test_nothing_is_installed_where_the_kernel_cannot_do_it(self):
+        self.host.folder("/work")
+        for tools in ({"apt-get"}, {"apt-get", "modprobe"}):
+            self.host.tools = tools
+            self.host.answer("modprobe", Result(1, "", ""))
+            with self.assertRaises(Stop) as caught:
+                prepare(self.host, FakeTalk(), "/work")
+            self.assertIn("iscsi_tcp", caught.exception.sentence)
+            self.assertEqual((caught.exception.status, self.host.visibly), (4, []))
+
+    def test_modprobe_is_installed_where_there_are_modules(self):
+        self.host.folder("/work")
+        self.host.folder("/lib/modules/" + os.uname().release)
+        self.host.tools = {"apt-get"}
+        with self.assertRaises(Stop):
+            prepare(self.host, FakeTalk(), "/work")
+        self.assertIn("kmod", self.host.visibly[0])
 
 
 class Password(unittest.TestCase):
