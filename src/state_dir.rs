@@ -104,13 +104,18 @@ impl StateDir {
     /// It is not initialised, or others can read it.
     pub fn open(path: &Path) -> Result<Self, StateDirError> {
         let dir = Self(path.to_owned());
-        if let Err(error) = std::fs::metadata(path)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return Err(io_error("read", path)(error));
-        }
-        if !dir.config().exists() {
-            return Err(StateDirError::NotInitialised(path.to_owned()));
+        // Somebody else's directory is not an empty one.
+        match std::fs::metadata(dir.config()) {
+            Ok(_) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Err(StateDirError::NotInitialised(path.to_owned()));
+            }
+            Err(error) => return Err(io_error("read", path)(error)),
         }
         dir.check_mode(path, FORBIDDEN_MODE)?;
         Ok(dir)

@@ -1,6 +1,7 @@
 //! Who asks the server, from where, with what words.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Output;
 
@@ -55,6 +56,12 @@ fn without_a_server_the_way_to_start_it_is_told() {
     );
     let error = fails(itemlift(["grant", "list", "--state"]).arg(site.out("nowhere")));
     assert!(error.contains("holds no itemlift server"), "{error}");
+    // What cannot be looked at, here a link to itself, may hold one.
+    let closed = site.out("closed");
+    fs::create_dir(&closed).unwrap();
+    symlink("itemlift.toml", closed.join("itemlift.toml")).unwrap();
+    let error = fails(itemlift(["grant", "list", "--state"]).arg(&closed));
+    assert!(error.contains("cannot read"), "{error}");
 }
 
 #[test]
