@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::client::Connection;
 use super::failure::Failure;
-use super::output::{Format, moment, say_json, say_table};
+use super::output::{Format, moment, say, say_json, say_table, visible};
 use super::time::{self, Edge};
 use crate::api::PointView;
 use crate::point::Consistency;
@@ -97,13 +97,22 @@ impl List {
                 moment(point.time),
                 point.consistency.to_string(),
                 point.disks.join(", "),
-                point.problems.join("; "),
+                point.problems.len().to_string(),
             ]
         };
         say_table(
             ["VM", "POINT", "TIME", "CONSISTENCY", "DISKS", "PROBLEMS"],
             points.iter().map(row),
-            "No recovery points.",
-        )
+            if query.is_empty() {
+                "No recovery points. `itemlift source check` shows where they are looked for, and what is wrong there."
+            } else {
+                "No recovery point matches. `itemlift point list` shows all of the last 30 days."
+            },
+        )?;
+        // Sentences would tear the table's columns apart.
+        for problem in points.iter().flat_map(|point| &point.problems) {
+            say(&format!("\n{}", visible(problem)))?;
+        }
+        Ok(())
     }
 }

@@ -127,8 +127,17 @@ fn read_toml(root: &Folder, path: &Path) -> Result<PointToml, Problem> {
             "remove what is not needed",
         ));
     }
-    toml::from_str(&text)
-        .map_err(|error| problem(format!("it is not valid: {error}"), "correct the file"))
+    toml::from_str(&text).map_err(|error| problem(toml_fault(&text, &error), "correct the file"))
+}
+
+/// What is wrong and in which line, without the excerpt that the error draws over several lines.
+fn toml_fault(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().replace('\n', ", ");
+    let before = error.span().and_then(|span| text.get(..span.start));
+    match before.map(|before| before.matches('\n').count() + 1) {
+        Some(line) => format!("line {line} is not valid: {message}"),
+        None => format!("it is not valid: {message}"),
+    }
 }
 
 /// Puts into the point what `point.toml` and the folder say of it.
