@@ -261,7 +261,14 @@ impl Catalog {
             .iter()
             .filter(|problem| !current.problems.contains(problem))
         {
-            warn!(source = ?new.source, path = ?new.problem.path, advice = ?new.problem.advice, "{:?}", new.problem.reason);
+            // Strings, which the text format quotes and JSON takes as they are.
+            warn!(
+                source = new.source.as_str(),
+                path = &*new.problem.path.to_string_lossy(),
+                reason = new.problem.reason.as_str(),
+                advice = new.problem.advice.as_str(),
+                "cannot be used"
+            );
         }
         *current = Arc::new(listing);
         scans.finished = Some(Instant::now());

@@ -147,7 +147,7 @@ fn open_media(catalog: &Catalog, grant: &LiveGrant, blocking: &Arc<Semaphore>) -
     };
     match &point {
         Ok(_) => {
-            info!(grant = %grant.id, vm = ?grant.vm, point = ?grant.point, "recovery point opened")
+            info!(grant = %grant.id, vm = grant.vm.as_str(), point = grant.point.as_str(), "recovery point opened")
         }
         Err(error) => error!(grant = %grant.id, %error, "the recovery point cannot be read"),
     }
