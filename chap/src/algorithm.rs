@@ -23,6 +23,18 @@ pub enum Algorithm {
     Md5 = 5,
 }
 
+impl std::fmt::Display for Algorithm {
+    /// The function's usual name, such as `SHA3-256`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Sha3_256 => "SHA3-256",
+            Self::Sha256 => "SHA-256",
+            Self::Sha1 => "SHA-1",
+            Self::Md5 => "MD5",
+        })
+    }
+}
+
 impl Algorithm {
     /// All of them, the strongest first.
     pub const ALL: [Self; 4] = [Self::Sha3_256, Self::Sha256, Self::Sha1, Self::Md5];

@@ -42,7 +42,8 @@ pub(super) enum Grant {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  itemlift grant create --vm web01 --os linux --out .\n  \
-    itemlift grant create --vm web01 --point 2026-11-20T02-00-00Z --os bundle --out web01.json --lifetime 2h\n\n\
+    itemlift grant create --vm web01 --point 2026-11-20T02-00-00Z --os bundle \\\n      \
+    --out web01.json --lifetime 2h\n\n\
     The password is shown once. It is stored nowhere."
 )]
 pub(super) struct Create {

@@ -28,6 +28,12 @@ pub(super) async fn run(path: &Path) -> Result<(), Failure> {
     let server = Server::start(&state, &config)
         .await
         .map_err(|error| start_failure(&error))?;
+    if config.source.is_empty() {
+        tracing::warn!(
+            "no sources, so there is nothing to recover: name one in {} and restart the server",
+            state.config().display()
+        );
+    }
     say(&ready(&server))?;
     tell_service_manager("READY=1");
     server.run(stop).await;

@@ -122,8 +122,14 @@ async fn perform(workplace: &Workplace, once: bool, proven: &mut bool) -> Result
     show_script(&script, &mut steps)?;
     *proven = true;
     if once {
-        return Ok(steps.say("\nRun the demo without --once to use the script.")?);
+        return Ok(
+            steps.say("\nIts server ends now. Run the demo without --once to use the script.")?
+        );
     }
+    steps.say(&format!(
+        "\nNext, on this machine or with the script copied to one that reaches this port:\n  sudo python3 {}",
+        script.file.display()
+    ))?;
     steps.say(&format!(
         "\nServing on {} until Ctrl-C.",
         workplace.portal()
@@ -158,7 +164,7 @@ async fn prove(
     steps.done(&format!("created grant {}", bundle.grant))?;
     let mut session = proof::log_in(&bundle.file).await?;
     steps.done(&format!(
-        "logged in: {}, mutual CHAP with {:?}",
+        "logged in: {}, mutual CHAP with {}",
         session.tls, session.algorithm
     ))?;
     let mut read = Sha256::new();
@@ -183,8 +189,5 @@ fn show_script(script: &Created, steps: &mut Steps) -> std::io::Result<()> {
     if let Some(password) = &script.password {
         steps.say(&format!("  Password  {password}"))?;
     }
-    steps.say(&format!(
-        "\nNext, on this machine or with the script copied to one that reaches this port:\n  sudo python3 {}",
-        script.file.display()
-    ))
+    Ok(())
 }

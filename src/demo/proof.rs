@@ -73,7 +73,10 @@ pub(super) async fn log_in(file: &Path) -> Result<Session, ProofError> {
     };
     Ok(Session {
         initiator: Initiator::log_in(stream, login).await?,
-        tls: version.map_or_else(|| "TLS".to_owned(), |version| format!("{version:?}")),
+        tls: version.map_or_else(
+            || "TLS".to_owned(),
+            |version| format!("{version:?}").replace("TLSv1_", "TLS 1."),
+        ),
         algorithm,
     })
 }
