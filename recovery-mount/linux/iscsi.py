@@ -12,6 +12,8 @@ TARGET_PREFIX = "iqn.2026-11.io.itemlift:"
 TOOL_TIMEOUT = 15
 LOGIN_TIMEOUT = 75
 LOGOUT_TIMEOUT = 20
+# How long to ask again, as long as the asking takes no longer.
+LOGOUT_PATIENCE = 15
 # How long the kernel holds back reads while the connection is being made again; as long as we wait for a lost server.
 REPLACEMENT_TIMEOUT = 300
 
@@ -84,13 +86,22 @@ class Target:
         )
 
     def logout(self):
-        """Logs out; tells whether no session is left. The server need not be there any more."""
-        for session in sessions_of(self.host, self.iqn):
-            # Reads that still wait for a lost server fail after this many seconds.
-            self.host.poke("/sys/class/iscsi_session/{}/recovery_tmo".format(session), "1")
-        if sessions_of(self.host, self.iqn):
-            self.admin(["--logout"], LOGOUT_TIMEOUT)
-        return not sessions_of(self.host, self.iqn)
+        """Logs out; tells whether no session is left. The server need not be there any more.
+
+        A session whose login is still under way cannot be left: iscsid gives it up by itself after a few tries.
+        """
+        until = self.host.monotonic() + LOGOUT_PATIENCE
+        while True:
+            sessions = sessions_of(self.host, self.iqn)
+            for session in sessions:
+                # Reads that still wait for a lost server fail after this many seconds.
+                self.host.poke("/sys/class/iscsi_session/{}/recovery_tmo".format(session), "1")
+            if sessions:
+                self.admin(["--logout"], LOGOUT_TIMEOUT)
+                sessions = sessions_of(self.host, self.iqn)
+            if not sessions or self.host.monotonic() >= until:
+                return not sessions
+            self.host.sleep(1)
 
     def delete_record(self):
         """Deletes the node record; tells whether none is left."""

@@ -73,6 +73,20 @@ class Closing(Attached):
         unmounted = [line for line in self.host.ran if line.startswith("umount")]
         self.assertEqual(unmounted, ["umount -- {}/Volume2".format(TOP), "umount -- {}/Volume1".format(TOP)])
 
+    def test_a_session_whose_login_is_under_way_is_asked_again(self):
+        asked = []
+
+        def busy_at_first(argv):
+            if "--logout" in argv:
+                asked.append(argv)
+                if len(asked) < 4:
+                    return Result(28, "", "iscsiadm: session is busy")
+            return self.iscsiadm(argv)
+
+        self.host.answer("iscsiadm", busy_at_first)
+        self.assertEqual(close_run(self.host, self.state, self.talk), [])
+        self.assertEqual(len(asked), 4)
+
     def test_volumes_that_hang_do_not_add_up(self):
         def hang(argv):
             if "-l" in argv:
