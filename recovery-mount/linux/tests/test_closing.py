@@ -16,7 +16,7 @@ from state import State, load_state, recorded_grants
 from tests.fakes import PLAN, HostCase
 
 IQN = PLAN["iqn"]
-TOP = "/work/web01-2026-11-20T02-00-00Z"
+TOP = "/data/web01-2026-11-20T02-00-00Z"
 RECORD = "/etc/iscsi/nodes/{}/127.0.0.1,40000,-1/default".format(IQN)
 RULE = "/run/udev/rules.d/00-itemlift-7f3k.rules"
 
@@ -184,7 +184,7 @@ class Leftovers(Attached):
 
     def test_a_dead_run_is_cleaned_after_a_yes(self):
         self.die()
-        clean_leftovers(self.host, self.talk, PLAN, "/work")
+        clean_leftovers(self.host, self.talk, PLAN, "/data")
         self.assertEqual(len(self.talk.asked), 1)
         self.assertIn("grant 7f3k died", self.talk.asked[0])
         self.assertFalse(self.host.exists(TOP))
@@ -207,7 +207,7 @@ class Leftovers(Attached):
         shutil.rmtree(self.host.at("/run/itemlift"))
         self.host.delete("/sys/class/iscsi_session/session2")
         self.host.mounted()
-        clean_leftovers(self.host, self.talk, PLAN, "/work")
+        clean_leftovers(self.host, self.talk, PLAN, "/data")
         self.assertFalse(self.host.exists("/etc/iscsi/nodes/" + IQN))
         self.assertFalse(self.host.exists(TOP))
         self.assertEqual(len(self.talk.asked), 2)
@@ -224,10 +224,10 @@ class Leftovers(Attached):
         self.die()
         shutil.rmtree(self.host.at("/run/itemlift"))
         self.host.put(TOP + "/Volume1/file")
-        self.assertEqual(empty_layouts(self.host, PLAN, "/work"), [])
+        self.assertEqual(empty_layouts(self.host, PLAN, "/data"), [])
         self.host.folder(TOP + "-2/Volume1")
         self.host.folder(TOP + "-3/mine")
-        self.assertEqual(empty_layouts(self.host, PLAN, "/work"), [TOP + "-2"])
+        self.assertEqual(empty_layouts(self.host, PLAN, "/data"), [TOP + "-2"])
 
     def test_unmount_cleans_for_a_dead_run(self):
         self.die()

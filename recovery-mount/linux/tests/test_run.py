@@ -57,17 +57,17 @@ class Packages(HostCase):
 
 class Preflight(HostCase):
     def check(self):
-        self.host.folder("/work")
+        self.host.folder("/data")
         plan = dict(PLAN, port=1, ca_der=CA)
-        return report_checks(self.host, self.talk, plan, "/work")
+        return report_checks(self.host, self.talk, plan, "/data")
 
     def test_each_check_is_a_line_and_nothing_is_changed(self):
         before = sorted(os.walk(self.host.root))
         status = self.check()
         self.assertEqual(status, 3)  # nobody listens on port 1
         self.assertIn("Cannot reach the server at 127.0.0.1 port 1", self.talk.text)
-        self.assertIn("/work/web01-2026-11-20T02-00-00Z", self.talk.text)
-        self.host.delete("/work")
+        self.assertIn("/data/web01-2026-11-20T02-00-00Z", self.talk.text)
+        self.host.delete("/data")
         self.assertEqual(sorted(os.walk(self.host.root)), before)
         self.assertEqual([line for line in self.host.ran if "-n" not in line.split()], [])
 
@@ -77,21 +77,21 @@ class Preflight(HostCase):
         self.assertIn("open-iscsi", self.talk.text)
 
     def test_nothing_is_installed_where_the_kernel_cannot_do_it(self):
-        self.host.folder("/work")
+        self.host.folder("/data")
         for tools in ({"apt-get"}, {"apt-get", "modprobe"}):
             self.host.tools = tools
             self.host.answer("modprobe", Result(1, "", ""))
             with self.assertRaises(Stop) as caught:
-                prepare(self.host, FakeTalk(), "/work")
+                prepare(self.host, FakeTalk(), "/data")
             self.assertIn("iscsi_tcp", caught.exception.sentence)
             self.assertEqual((caught.exception.status, self.host.visibly), (4, []))
 
     def test_modprobe_is_installed_where_there_are_modules(self):
-        self.host.folder("/work")
+        self.host.folder("/data")
         self.host.folder("/lib/modules/" + os.uname().release)
         self.host.tools = {"apt-get"}
         with self.assertRaises(Stop):
-            prepare(self.host, FakeTalk(), "/work")
+            prepare(self.host, FakeTalk(), "/data")
         self.assertIn("kmod", self.host.visibly[0])
 
 

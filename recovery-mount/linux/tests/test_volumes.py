@@ -139,14 +139,14 @@ class Mounting(HostCase):
         self.state = State(self.host, "7f3k")
         self.state.take_lock()
         self.host.put("/proc/filesystems", "nodev\tproc\n\text4\n\txfs\n\tbtrfs\n\tvfat\n")
-        self.host.folder("/work")
+        self.host.folder("/data")
 
     def mount(self, *types):
         volumes = [
             Volume([Device("/dev/sd" + "bcdef"[n], "d", "whole disk", 512)], fs, None, True)
             for n, fs in enumerate(types)
         ]
-        make_layout(self.host, self.state, "/work", PLAN, volumes)
+        make_layout(self.host, self.state, "/data", PLAN, volumes)
         self.host.ran.clear()
         mount_all(self.host, self.state, volumes)
         return volumes
@@ -156,7 +156,7 @@ class Mounting(HostCase):
 
     def test_options(self):
         common = "ro,nosuid,nodev,noexec"
-        top = "/work/web01-2026-11-20T02-00-00Z/Volume"
+        top = "/data/web01-2026-11-20T02-00-00Z/Volume"
         self.mount("ext2", "ext4", "xfs", "btrfs", "vfat")
         self.assertEqual(
             self.commands(),
@@ -172,11 +172,11 @@ class Mounting(HostCase):
 
     def test_only_root_gets_at_the_files(self):
         self.mount("vfat")
-        mode = os.stat(self.host.at("/work/web01-2026-11-20T02-00-00Z")).st_mode
+        mode = os.stat(self.host.at("/data/web01-2026-11-20T02-00-00Z")).st_mode
         self.assertEqual(mode & 0o777, 0o700)
 
     def test_a_link_put_in_the_way_is_not_followed(self):
-        top = "/work/web01-2026-11-20T02-00-00Z"
+        top = "/data/web01-2026-11-20T02-00-00Z"
         self.host.folder("/etc/Volume1")
         note = self.state.note
 
@@ -205,18 +205,18 @@ class Mounting(HostCase):
     def test_all_members_are_named(self):
         devices = [Device("/dev/sdb", "d", "whole disk", 512), Device("/dev/sdc", "e", "whole disk", 512)]
         volumes = [Volume(devices, "btrfs", None, True)]
-        make_layout(self.host, self.state, "/work", PLAN, volumes)
+        make_layout(self.host, self.state, "/data", PLAN, volumes)
         mount_all(self.host, self.state, volumes)
-        self.assertIn(",device=/dev/sdc /dev/sdb /work/", self.commands()[0])
+        self.assertIn(",device=/dev/sdc /dev/sdb /data/", self.commands()[0])
 
     def test_a_failure_keeps_its_reason_and_leaves_no_folder(self):
-        problem = "mount: /work/x y: can't read superblock on /dev/sdb.\n  dmesg(1) may"
+        problem = "mount: /data/x y: can't read superblock on /dev/sdb.\n  dmesg(1) may"
         self.host.answer("mount", Result(32, "", problem))
         (volume,) = self.mount("ext4")
         self.assertFalse(volume.mounted)
         self.assertEqual(volume.reason, "cannot be mounted: can't read superblock on /dev/sdb")
         self.assertIsNone(volume.path)
-        self.assertEqual(self.host.names("/work/web01-2026-11-20T02-00-00Z"), [])
+        self.assertEqual(self.host.names("/data/web01-2026-11-20T02-00-00Z"), [])
         self.assertEqual(self.state["mounts"], [])
 
     def test_what_the_kernel_cannot_read(self):
@@ -251,11 +251,11 @@ class Mounting(HostCase):
         self.assertEqual(mount_problem(""), "no reason given")
 
     def test_mountinfo(self):
-        self.host.mounted(("/dev/sdb1", "/work/a b/Volume1"), ("/dev/sdb12", "/media/x"), ("/dev/sdbc", "/y"))
-        self.assertEqual(mounts(self.host)[1].path, "/work/a b/Volume1")
-        self.assertEqual(mounted_below(self.host, "/work/a b"), ["/work/a b/Volume1"])
-        self.assertEqual(mounted_below(self.host, "/work/a"), [])
-        self.assertEqual(mounted_from(self.host, ["sdb"]), ["/media/x", "/work/a b/Volume1"])
+        self.host.mounted(("/dev/sdb1", "/data/a b/Volume1"), ("/dev/sdb12", "/media/x"), ("/dev/sdbc", "/y"))
+        self.assertEqual(mounts(self.host)[1].path, "/data/a b/Volume1")
+        self.assertEqual(mounted_below(self.host, "/data/a b"), ["/data/a b/Volume1"])
+        self.assertEqual(mounted_below(self.host, "/data/a"), [])
+        self.assertEqual(mounted_from(self.host, ["sdb"]), ["/media/x", "/data/a b/Volume1"])
         self.assertEqual(mounted_from(self.host, []), [])
 
 
@@ -273,18 +273,18 @@ class Folders(HostCase):
             self.assertEqual(safe(text), expected)
 
     def test_existing_names_are_avoided(self):
-        name = "/work/web01-2026-11-20T02-00-00Z"
-        self.host.folder("/work")
-        self.assertEqual(free_name(self.host, "/work", PLAN), name)
+        name = "/data/web01-2026-11-20T02-00-00Z"
+        self.host.folder("/data")
+        self.assertEqual(free_name(self.host, "/data", PLAN), name)
         self.host.put(name)
         os.symlink("nowhere", self.host.at(name + "-2"))
-        self.assertEqual(free_name(self.host, "/work", PLAN), name + "-3")
+        self.assertEqual(free_name(self.host, "/data", PLAN), name + "-3")
 
     def test_folders_that_cannot_be(self):
-        self.host.folder("/work")
-        self.host.put("/work/file")
-        check_base(self.host, "/work/new")
-        for folder in ("/none/deeper", "/work/file"):
+        self.host.folder("/data")
+        self.host.put("/data/file")
+        check_base(self.host, "/data/new")
+        for folder in ("/none/deeper", "/data/file"):
             with self.assertRaises(Stop) as caught:
                 check_base(self.host, folder)
             self.assertEqual(caught.exception.status, 1)

@@ -48,7 +48,7 @@ class WholeRun(HostCase):
         self.plan = dict(PLAN, port=self.server.port, ca_der=ca)
         self.secrets = dict(SECRETS, **self.pki.secrets("client"))
         host = self.host
-        host.folder("/work")
+        host.folder("/data")
         host.put("/etc/iscsi/initiatorname.iscsi", "InitiatorName=iqn.1993-08.org.debian:01:a\n")
         host.put("/proc/77/comm", "iscsid\n")
         host.put("/proc/filesystems", "\text4\n")
@@ -83,11 +83,11 @@ class WholeRun(HostCase):
         talk = talk or FakeTalk()
         contexts = [tls_context(self.plan, protocol, self.secrets) for protocol in ("iscsi", "http/1.1")]
         expires_at, _ = ask_grant(self.plan, contexts[1])
-        run = Run(self.host, talk, self.plan, self.secrets, contexts, "/work")
+        run = Run(self.host, talk, self.plan, self.secrets, contexts, "/data")
         return run.go(expires_at, when_mounted), talk
 
     def assert_nothing_is_left(self):
-        self.assertEqual(self.host.names("/work"), [])
+        self.assertEqual(self.host.names("/data"), [])
         self.assertEqual(self.host.names("/etc/iscsi/nodes"), [])
         self.assertEqual(self.host.names("/run/udev"), [])
         self.assertFalse(self.host.exists("/run/itemlift"))
@@ -102,7 +102,7 @@ class WholeRun(HostCase):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             status, talk = self.run_until(self.end_by(number))
             self.assertEqual(status, 0)
-            self.assertIn("/work/web01-2026-11-20T02-00-00Z/Volume2", talk.text)
+            self.assertIn("/data/web01-2026-11-20T02-00-00Z/Volume2", talk.text)
             self.assertIn("swap", talk.text)
             self.assertEqual(talk.said[-1], "Closed. Nothing is left behind.")
             self.assert_nothing_is_left()
@@ -174,7 +174,7 @@ class WholeRun(HostCase):
         contexts = [tls_context(self.plan, protocol, self.secrets) for protocol in ("iscsi", "http/1.1")]
         contexts[0] = tls_context(self.plan, "iscsi", self.pki.secrets("revoked"))
         talk = FakeTalk()
-        status = Run(self.host, talk, self.plan, self.secrets, contexts, "/work").go(4e9, revoke)
+        status = Run(self.host, talk, self.plan, self.secrets, contexts, "/data").go(4e9, revoke)
         self.assertEqual(status, 2)
         self.assertIn("The grant was revoked. Closing.", talk.said)
         self.assert_nothing_is_left()
@@ -190,13 +190,13 @@ class WholeRun(HostCase):
         self.assertFalse(any(volume["mounted"] for volume in last["volumes"]))
 
     def test_main_path_of_a_second_run_and_of_status(self):
-        flags = mock.Mock(check=False, unmount=False, status=False, detach=False, into=self.host.at("/work"))
+        flags = mock.Mock(check=False, unmount=False, status=False, detach=False, into=self.host.at("/data"))
 
         def again(_status):
             talk = FakeTalk()
             self.assertEqual(act(self.host, talk, self.plan, {}, flags), 2)
             self.assertIn("Already attached", talk.text)
-            self.assertIn("/work/web01-2026-11-20T02-00-00Z", talk.text)
+            self.assertIn("/data/web01-2026-11-20T02-00-00Z", talk.text)
             flags.status = True
             self.assertEqual(act(self.host, FakeTalk(), self.plan, {}, flags), 0)
             os.kill(os.getpid(), signal.SIGTERM)
