@@ -129,6 +129,12 @@ impl Claim {
         &self.user
     }
 
+    /// The algorithm that was picked.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
     /// Checks the response against the initiator's credentials and answers its challenge with ours:
     /// CHAP_N, CHAP_R.
     ///

@@ -32,6 +32,8 @@ pub struct Status {
     pub kind: SessionKind,
     /// CHAP name, once it is proved.
     pub user: Option<String>,
+    /// The algorithm that it was proved by.
+    pub chap: Option<chap::Algorithm>,
     /// SCSI commands taken.
     pub commands: u64,
     /// Bytes sent as data of READ commands.

@@ -1,6 +1,6 @@
 //! The audit log: one JSON line for each thing that happens to a grant.
 //!
-//! `{"time","event","grant","who","vm","point","address","bytes_read","reason"}`; what is not known is left out.
+//! `{"time","event","grant","who","vm","point","address","chap","bytes_read","reason"}`; what is not known is left out.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -64,6 +64,9 @@ pub struct Event {
     /// The peer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<SocketAddr>,
+    /// The CHAP algorithm of a login, such as `SHA3-256`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chap: Option<String>,
     /// Bytes that a session read, or that all sessions of a grant read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_read: Option<u64>,
@@ -82,6 +85,7 @@ impl Event {
             vm: None,
             point: None,
             address: None,
+            chap: None,
             bytes_read: None,
             reason: None,
         }

@@ -24,6 +24,7 @@ impl Connection {
             match login.access(found) {
                 Ok(step) => {
                     self.status.user = user;
+                    self.status.chap = login.algorithm();
                     self.step(step);
                 }
                 Err(refusal) => self.refuse(refusal),

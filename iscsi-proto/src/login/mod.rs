@@ -195,6 +195,11 @@ impl Login {
         self.offers.kind
     }
 
+    /// The CHAP algorithm, once both sides are proved.
+    pub(crate) fn algorithm(&self) -> Option<chap::Algorithm> {
+        self.phase.as_ref().and_then(Phase::algorithm)
+    }
+
     /// The header of the first request.
     pub(crate) fn first(&self) -> Option<&LoginRequest> {
         self.first.as_ref()

@@ -1,6 +1,6 @@
 //! Where a login stands. Every step consumes the phase and gives the next one.
 
-use chap::{Challenged, Claim, Offer};
+use chap::{Algorithm, Challenged, Claim, Offer};
 
 use super::refusal::LoginRefusal;
 use crate::effect::Access;
@@ -17,8 +17,8 @@ pub(super) enum Phase {
     Challenged(Challenged),
     /// The initiator has answered; the caller looks for its credentials.
     Claimed(Claim),
-    /// Both sides have proved who they are.
-    Proved(Access),
+    /// Both sides have proved who they are, by this algorithm.
+    Proved(Access, Algorithm),
 }
 
 impl Phase {
@@ -50,8 +50,8 @@ impl Phase {
                 Ok(Self::Challenged(challenged))
             }
             Self::Challenged(challenged) => Ok(Self::Claimed(challenged.response(keys)?)),
-            Self::Proved(access) if keys.is_empty() => Ok(Self::Proved(access)),
-            Self::Claimed(_) | Self::Proved(_) => Err(chap::Error::WrongKeys.into()),
+            Self::Proved(..) if keys.is_empty() => Ok(self),
+            Self::Claimed(_) | Self::Proved(..) => Err(chap::Error::WrongKeys.into()),
         }
     }
 
@@ -64,11 +64,12 @@ impl Phase {
         let Self::Claimed(claim) = self else {
             return Err(chap::Error::WrongKeys.into());
         };
+        let algorithm = claim.algorithm();
         send(
             answers,
             claim.verify(&access.initiator, &access.target_credentials)?,
         );
-        Ok(Self::Proved(access))
+        Ok(Self::Proved(access, algorithm))
     }
 
     /// The name to find credentials for.
@@ -81,20 +82,28 @@ impl Phase {
 
     /// Whether authentication is over and later stages are open.
     pub(super) fn is_proved(&self) -> bool {
-        matches!(self, Self::Proved(_))
+        matches!(self, Self::Proved(..))
+    }
+
+    /// The algorithm by which both sides have proved who they are.
+    pub(super) fn algorithm(&self) -> Option<Algorithm> {
+        match self {
+            Self::Proved(_, algorithm) => Some(*algorithm),
+            _ => None,
+        }
     }
 
     /// The target that the proved user belongs to.
     pub(super) fn target_name(&self) -> Option<TargetName> {
         match self {
-            Self::Proved(access) => TargetName::parse(access.target.name()).ok(),
+            Self::Proved(access, _) => TargetName::parse(access.target.name()).ok(),
             _ => None,
         }
     }
 
     pub(super) fn into_access(self) -> Option<Access> {
         match self {
-            Self::Proved(access) => Some(access),
+            Self::Proved(access, _) => Some(access),
             _ => None,
         }
     }

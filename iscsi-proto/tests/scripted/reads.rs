@@ -22,6 +22,7 @@ fn every_algorithm_a_byte_at_a_time_with_and_without_digests() {
             let status = peer.machine.status();
             assert_eq!(status.stage, Stage::FullFeature);
             assert_eq!(status.user.as_deref(), Some("ini"));
+            assert_eq!(status.chap, Some(algorithm));
             assert_eq!(status.tsih.map(|tsih| tsih.0.get()), Some(7));
             assert_eq!(status.kind, SessionKind::Normal);
             // INQUIRY is served in spite of the unit attention.

@@ -155,8 +155,9 @@ impl<S> Driver<S> {
     fn tell_of_login(&self) {
         let status = self.machine.status();
         let who = status.initiator.map(|name| name.to_string());
+        let chap = status.chap.map(|algorithm| algorithm.to_string());
         info!(
-            initiator = who, isid = %status.isid, grant = self.grant.as_ref().map(|grant| grant.id.as_str()),
+            initiator = who, isid = %status.isid, grant = self.grant.as_ref().map(|grant| grant.id.as_str()), chap,
             "logged in",
         );
         self.plane.audit(
@@ -165,6 +166,7 @@ impl<S> Driver<S> {
             self.peer.address,
             |event| {
                 event.who = who;
+                event.chap = chap;
             },
         );
         debug!(kind = ?status.kind, "session");
