@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 mod asking;
+mod cut;
 mod data_out;
+mod dialogue;
 mod hostile_login;
 mod logging_in;
 mod login;
