@@ -109,6 +109,9 @@ impl Session {
         let bhs = frame.bhs;
         let result = match Opcode::of(&bhs) {
             Some(Opcode::LoginRequest) => return Err(Error::LoginAgain),
+            Some(Opcode::DataOut | Opcode::Snack) if self.is_discovery() => {
+                Err(RejectReason::ProtocolError)
+            }
             Some(Opcode::DataOut) => self.data_out(&frame, out),
             Some(Opcode::Snack) => Err(RejectReason::Snack),
             Some(
@@ -160,9 +163,7 @@ impl Session {
     fn dispatch(&mut self, frame: &Frame, out: &mut Outbox) -> Result<(), RejectReason> {
         let bhs = &frame.bhs;
         let opcode = Opcode::of(bhs).ok_or(RejectReason::NotSupported)?;
-        // RFC 7143 §4.3: a discovery session takes SendTargets and logout; all else MUST be rejected.
-        let discovery = self.identity.kind == SessionKind::Discovery;
-        if discovery && !matches!(opcode, Opcode::TextRequest | Opcode::LogoutRequest) {
+        if self.is_discovery() && !matches!(opcode, Opcode::TextRequest | Opcode::LogoutRequest) {
             return Err(RejectReason::ProtocolError);
         }
         if self.leaving && matches!(opcode, Opcode::ScsiCommand | Opcode::TextRequest) {
@@ -192,6 +193,11 @@ impl Session {
             max_cmd_sn: self.window.last(free),
             ..Numbers::default()
         }
+    }
+
+    /// RFC 7143 §4.3: a discovery session takes SendTargets and logout; all else MUST be rejected.
+    fn is_discovery(&self) -> bool {
+        self.identity.kind == SessionKind::Discovery
     }
 
     fn immediate_tasks(&self) -> usize {

@@ -10,6 +10,7 @@ mod logging_in;
 mod login;
 mod noise;
 mod numbering;
+mod opcodes;
 mod peer;
 mod reads;
 mod task_management;
