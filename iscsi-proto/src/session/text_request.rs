@@ -38,6 +38,12 @@ impl Session {
         } else if self.text.awaited != Some(request.ttt) {
             return Err(RejectReason::InvalidField);
         }
+        // RFC 7143 §6.2: who is sent a reply with C set "MUST answer with ... no data segment". Else a reply that is
+        // taken in small pieces would grow by each request.
+        if !self.text.reply.is_empty() && !data.is_empty() {
+            self.text = TextExchange::default();
+            return Err(RejectReason::ProtocolError);
+        }
         let pairs = match self.text.gather.add(data, request.more) {
             Ok(pairs) => pairs,
             Err(_) => {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 mod asking;
+mod continued;
 mod cut;
 mod data_out;
 mod dialogue;
