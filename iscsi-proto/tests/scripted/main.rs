@@ -1,6 +1,7 @@
 //! The machine against a scripted initiator.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
+mod addressing;
 mod asking;
 mod continued;
 mod cut;
@@ -14,6 +15,8 @@ mod numbering;
 mod opcodes;
 mod peer;
 mod reads;
+mod serials;
 mod task_management;
 mod text_requests;
 mod time;
+mod unasked;

@@ -226,8 +226,9 @@ impl Peer {
     }
 
     pub(crate) fn take_cmd_sn(&mut self) -> CmdSn {
-        self.cmd_sn += 1;
-        CmdSn(self.cmd_sn - 1)
+        let number = CmdSn(self.cmd_sn);
+        self.cmd_sn = number.plus(1).0;
+        number
     }
 
     /// READ (10).
