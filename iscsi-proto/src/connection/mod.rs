@@ -197,6 +197,10 @@ impl Connection {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
+        // What has ended asks nobody for a sign of life.
+        if self.poll_timeout().is_none() {
+            return;
+        }
         let Some(expired) = self.timers.expired(now) else {
             return;
         };

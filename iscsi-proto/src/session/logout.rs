@@ -47,7 +47,8 @@ impl Session {
     /// Stops all work and asks for a logout, or, where a new session takes the place of this one,
     /// says that it is over.
     pub(crate) fn leave(&mut self, why: ShutDown, out: &mut Outbox) {
-        if std::mem::replace(&mut self.leaving, true) {
+        // After its last answer a session has nothing more to say.
+        if self.closed || std::mem::replace(&mut self.leaving, true) {
             return;
         }
         self.drop_tasks(|_| true, out);

@@ -19,4 +19,5 @@ mod serials;
 mod task_management;
 mod text_requests;
 mod time;
+mod torn_down;
 mod unasked;
