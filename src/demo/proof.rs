@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chap::{Algorithm, Credentials, InvalidSecret, Nonce, Secret};
+use chap::{Algorithm, InvalidSecret, Nonce};
 use iscsi_proto::scsi::Lun;
 use iscsi_proto::{Digests, Isid};
 use tokio::net::TcpStream;
@@ -10,7 +10,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::grant::credentials::{NoRandomness, random};
 use crate::initiator::{Initiator, InitiatorError, Login};
-use crate::tunnel::{Bundle, BundleCredentials, BundleError, ConnectError, Connector};
+use crate::tunnel::{Bundle, BundleError, ConnectError, Connector};
 
 /// The name that the demo's initiator goes by.
 const INITIATOR: &str = "iqn.2026-11.io.itemlift:demo-initiator";
@@ -62,8 +62,8 @@ pub(super) async fn log_in(file: &Path) -> Result<Session, ProofError> {
         initiator: INITIATOR.to_owned(),
         isid: Isid([0x80, 0, 0, 0, 0, 1]),
         target: Some(bundle.iqn.clone()),
-        ours: credentials(&bundle.initiator)?,
-        theirs: credentials(&bundle.target)?,
+        ours: bundle.initiator.credentials()?,
+        theirs: bundle.target.credentials()?,
         algorithms: vec![algorithm],
         nonce: Nonce {
             identifier,
@@ -105,11 +105,4 @@ impl Session {
         self.initiator.log_out().await?;
         Ok(())
     }
-}
-
-fn credentials(pair: &BundleCredentials) -> Result<Credentials, InvalidSecret> {
-    Ok(Credentials {
-        user: pair.user.clone(),
-        secret: Secret::new(pair.secret.reveal().as_bytes())?,
-    })
 }

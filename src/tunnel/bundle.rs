@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use chap::{Credentials, InvalidSecret, Secret};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -100,6 +101,19 @@ impl Bundle {
         }
         // A syntax error names line and column, never the content.
         serde_json::from_str(text.reveal()).map_err(|error| not_a_bundle(error.to_string()))
+    }
+}
+
+impl BundleCredentials {
+    /// The same, for CHAP.
+    ///
+    /// # Errors
+    /// The secret has a length that CHAP does not allow.
+    pub fn credentials(&self) -> Result<Credentials, InvalidSecret> {
+        Ok(Credentials {
+            user: self.user.clone(),
+            secret: Secret::new(self.secret.reveal().as_bytes())?,
+        })
     }
 }
 
