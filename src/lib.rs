@@ -21,7 +21,7 @@
 //! - [`cli`]: the `itemlift` command, one file for each subcommand. What concerns grants it asks of the API.
 //! - [`tunnel`]: the client end, for initiators that do not speak TLS.
 //! - [`demo`] proves the whole path on one machine, with [`initiator`] as its client. The tests use that one, too.
-//! - [`telemetry`] is for logs, [`interrupt`] for the signals that end a program.
+//! - [`telemetry`] is for logs, [`interrupt`] for the signals that end a program, [`open_files`] for the system's limit on them.
 //!
 //! # The path of one read
 //!
@@ -45,6 +45,7 @@ pub mod grant;
 pub mod init;
 pub mod initiator;
 pub mod interrupt;
+pub mod open_files;
 pub mod point;
 pub mod server;
 pub mod state_dir;

@@ -12,16 +12,22 @@ use super::client::state_failure;
 use super::failure::Failure;
 use super::output::say;
 use crate::config::Config;
+use crate::open_files;
 use crate::server::{Server, StartError};
 use crate::state_dir::StateDir;
+use crate::target::limits::CONNECTIONS;
 
 const WHAT: &str = "the server did not start";
+
+/// Open files with which the limits of the server are met before the system's: every connection, and as many image files.
+const ENOUGH_FILES: u64 = 2 * CONNECTIONS as u64;
 
 /// Runs the server until SIGTERM, SIGINT or Ctrl-C.
 pub(super) async fn run(path: &Path) -> Result<(), Failure> {
     let state = StateDir::open(path).map_err(|error| state_failure(WHAT, &error))?;
     let config = Config::load(&state.config())
         .map_err(|error| Failure::new(WHAT, error, "correct the configuration"))?;
+    raise_open_files();
     let stop = CancellationToken::new();
     // Before the ready line: whoever waits for that may send a signal at once.
     stop_on_signal(stop.clone())?;
@@ -39,6 +45,17 @@ pub(super) async fn run(path: &Path) -> Result<(), Failure> {
     server.run(stop).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn raise_open_files() {
+    match open_files::raise_limit() {
+        Ok(limit) if limit < ENOUGH_FILES => tracing::warn!(
+            "the system allows this server {limit} open files, so connections or disks may be refused under load: \
+            allow {ENOUGH_FILES}, with `LimitNOFILE=` in a systemd unit or `ulimit -n`"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the limit on open files was not raised"),
+    }
 }
 
 fn ready(server: &Server) -> String {

@@ -1,9 +1,10 @@
 //! `init` and `serve`: once, with a configuration that can be used, and telling a service manager.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::site::{Running, Site, fails, itemlift, mode, succeeds};
@@ -110,6 +111,46 @@ fn a_server_that_cannot_start_says_why() {
 
     let error = fails(itemlift(["serve", "--state"]).arg(site.out("nowhere")));
     assert!(error.contains("itemlift init"), "{error}");
+}
+
+#[test]
+fn a_low_limit_on_open_files_is_raised_or_told_of() {
+    let site = Site::new();
+    let open_files = |limit: &str| {
+        let mut command = Command::new("sh");
+        command
+            .args([
+                "-c",
+                &format!("{limit} && exec \"$0\" --state \"$1\" serve"),
+            ])
+            .arg(env!("CARGO_BIN_EXE_itemlift"))
+            .arg(site.state())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut server = Running(command.spawn().unwrap());
+        let mut ready = String::new();
+        let stdout = server.0.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut ready).unwrap();
+        let limits = fs::read_to_string(format!("/proc/{}/limits", server.0.id())).unwrap();
+        let line = limits
+            .lines()
+            .find(|line| line.starts_with("Max open files"));
+        let words: Vec<&str> = line.unwrap().split_whitespace().collect();
+        let (soft, hard) = (words[3].to_owned(), words[4].to_owned());
+        let mut log = server.0.stderr.take().unwrap();
+        server.stop();
+        let mut said = String::new();
+        log.read_to_string(&mut said).unwrap();
+        (soft, hard, said)
+    };
+    let (soft, hard, _) = open_files("ulimit -Sn 100");
+    assert_eq!(soft, hard);
+    let (soft, _, said) = open_files("ulimit -n 500");
+    assert_eq!(soft, "500");
+    assert!(
+        said.contains("500 open files") && said.contains("LimitNOFILE"),
+        "{said}"
+    );
 }
 
 #[test]
