@@ -214,7 +214,7 @@ fn full(data: Bytes, bytes: u32) -> Result<Bytes, InitiatorError> {
     }
 }
 
-fn read_16(lba: u64, blocks: u32) -> [u8; 16] {
+pub(super) fn read_16(lba: u64, blocks: u32) -> [u8; 16] {
     let [a, b, c, d, e, f, g, h] = lba.to_be_bytes();
     let [w, x, y, z] = blocks.to_be_bytes();
     [0x88, 0, a, b, c, d, e, f, g, h, w, x, y, z, 0, 0]

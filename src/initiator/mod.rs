@@ -1,10 +1,11 @@
-//! The initiator side of iSCSI, as far as the demo and the tests need it: mutual CHAP, reads in a pipeline, logout.
+//! The initiator side of iSCSI, as far as the demo, the bench and the tests need it: mutual CHAP, reads in a pipeline, logout.
 //!
 //! One connection, error recovery level 0, no writes. Works on any byte stream, so under TLS as well.
 
 mod commands;
 mod error;
 mod login;
+mod pipeline;
 mod requests;
 mod wire;
 
@@ -12,7 +13,7 @@ use std::collections::HashMap;
 
 use bytes::{Bytes, BytesMut};
 use iscsi_proto::pdu::{
-    AsyncMessage, Bhs, DataIn, NopIn, NopOut, Numbers, Opcode, Reject, ScsiCommand, ScsiResponse,
+    AsyncMessage, Bhs, DataIn, NopIn, Numbers, Opcode, Reject, ScsiCommand, ScsiResponse,
 };
 use iscsi_proto::scsi::Lun;
 use iscsi_proto::{CmdSn, Itt, Ttt};
@@ -21,6 +22,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub use self::commands::{Capacity, Sense};
 pub use self::error::InitiatorError;
 pub use self::login::{Login, LoginFailure};
+pub use self::pipeline::{MAX_DEPTH, Pipeline, PipelineEvent};
+use self::requests::nop_answer;
 pub use self::wire::Wire;
 
 /// Bytes. The longest data segment that we take; more than any target sends by default.
@@ -193,20 +196,12 @@ where
         })
     }
 
-    /// "When a target sends a NOP-In with a valid TTT, the initiator MUST respond" (RFC 7143 §11.19).
     async fn nop_in(&mut self, pdu: &NopIn, data: Bytes) -> Result<(), InitiatorError> {
         self.note(pdu.numbers, pdu.itt != Itt::RESERVED);
         if pdu.ttt == Ttt::RESERVED {
             return Ok(());
         }
-        let answer = NopOut {
-            immediate: true,
-            lun: pdu.lun,
-            itt: Itt::RESERVED,
-            ttt: pdu.ttt,
-            cmd_sn: self.cmd_sn,
-            exp_stat_sn: self.wire.expected(),
-        };
+        let answer = nop_answer(pdu, self.cmd_sn, self.wire.expected());
         Ok(self.wire.send(answer.encode(), data).await?)
     }
 

@@ -5,7 +5,7 @@ use iscsi_proto::pdu::{
     LogoutReason, LogoutRequest, LogoutResponse, NopIn, NopOut, Opcode, TextRequest, TextResponse,
 };
 use iscsi_proto::scsi::Lun;
-use iscsi_proto::{Cid, Ttt, text};
+use iscsi_proto::{Cid, CmdSn, Itt, StatSn, Ttt, text};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Initiator, InitiatorError, LoginFailure};
@@ -94,5 +94,17 @@ where
             }
             self.take(&bhs, data).await?;
         }
+    }
+}
+
+/// "When a target sends a NOP-In with a valid TTT, the initiator MUST respond" (RFC 7143 §11.19), with the same data.
+pub(super) fn nop_answer(pdu: &NopIn, cmd_sn: CmdSn, exp_stat_sn: StatSn) -> NopOut {
+    NopOut {
+        immediate: true,
+        lun: pdu.lun,
+        itt: Itt::RESERVED,
+        ttt: pdu.ttt,
+        cmd_sn,
+        exp_stat_sn,
     }
 }

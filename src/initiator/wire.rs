@@ -94,7 +94,16 @@ where
         self.expected = stat_sn.next();
     }
 
+    pub(super) fn digests(&self) -> Digests {
+        self.digests
+    }
+
     pub(super) fn into_stream(self) -> S {
         self.stream
+    }
+
+    /// The stream, and what came from it and was not taken.
+    pub(super) fn into_parts(self) -> (S, BytesMut) {
+        (self.stream, self.input)
     }
 }
