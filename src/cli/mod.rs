@@ -1,5 +1,6 @@
 //! The `itemlift` command: one file for each subcommand.
 
+mod bench;
 mod client;
 mod failure;
 mod grant;
@@ -76,6 +77,8 @@ enum Command {
     Script(script::Script),
     /// Listen on loopback and carry iSCSI to the server over TLS.
     Tunnel(tunnel::Tunnel),
+    /// Read with many sessions at one time and measure.
+    Bench(bench::Bench),
 }
 
 /// Runs the command line of this process.
@@ -124,6 +127,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Session(session) => session.run(state).await,
         Command::Script(script) => script.run(),
         Command::Tunnel(tunnel) => tunnel.run().await,
+        Command::Bench(bench) => bench.run().await,
     }
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends by a panic")]
 
 mod asking;
+mod bench;
 mod grants;
 mod server;
 mod site;
