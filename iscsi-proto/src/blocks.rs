@@ -17,16 +17,22 @@ pub struct ByteOffset(pub u64);
 pub enum BlockSize {
     /// 512 bytes.
     B512,
+    /// 1024 bytes.
+    B1024,
+    /// 2048 bytes, as optical media have.
+    B2048,
     /// 4096 bytes.
     B4096,
 }
 
 impl BlockSize {
-    /// The block size of that many bytes; `None` for any other than 512 and 4096.
+    /// The block size of that many bytes; `None` for any other than 512, 1024, 2048 and 4096.
     #[must_use]
     pub const fn from_bytes(bytes: u32) -> Option<Self> {
         match bytes {
             512 => Some(Self::B512),
+            1024 => Some(Self::B1024),
+            2048 => Some(Self::B2048),
             4096 => Some(Self::B4096),
             _ => None,
         }
@@ -37,6 +43,8 @@ impl BlockSize {
     pub const fn bytes(self) -> u32 {
         match self {
             Self::B512 => 512,
+            Self::B1024 => 1024,
+            Self::B2048 => 2048,
             Self::B4096 => 4096,
         }
     }
@@ -200,13 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn only_two_block_sizes_exist() {
-        let known: Vec<u32> = (0..=8192)
-            .filter(|bytes| BlockSize::from_bytes(*bytes).is_some())
+    fn only_four_block_sizes_exist() {
+        let known: Vec<(u32, u32)> = (0..=8192)
+            .filter_map(|bytes| Some((bytes, BlockSize::from_bytes(bytes)?.bytes())))
             .collect();
-        assert_eq!(known, [512, 4096]);
-        assert_eq!(BlockSize::B512.bytes(), 512);
-        assert_eq!(BlockSize::B4096.bytes(), 4096);
+        assert_eq!(
+            known,
+            [(512, 512), (1024, 1024), (2048, 2048), (4096, 4096)]
+        );
     }
 
     #[test]

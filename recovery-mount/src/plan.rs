@@ -57,7 +57,7 @@ pub struct PlanDisk {
     pub name: String,
     /// Size in bytes.
     pub size: u64,
-    /// Logical sector size in bytes: 512 or 4096.
+    /// Logical sector size in bytes: 512, 1024, 2048 or 4096.
     pub sector_size: u32,
 }
 
@@ -174,8 +174,8 @@ fn check_disks(disks: &[PlanDisk]) -> Result<(), PlanError> {
         if disk.name.len() > MAX_NAME_BYTES {
             return Err(PlanError::Name);
         }
-        let whole_sectors =
-            matches!(disk.sector_size, 512 | 4096) && disk.size % u64::from(disk.sector_size) == 0;
+        let whole_sectors = matches!(disk.sector_size, 512 | 1024 | 2048 | 4096)
+            && disk.size % u64::from(disk.sector_size) == 0;
         if !whole_sectors || disk.size == 0 || disk.size > MAX_DISK_BYTES {
             let (name, size, sector_size) = (disk.name.clone(), disk.size, disk.sector_size);
             return Err(PlanError::Geometry {
@@ -234,7 +234,12 @@ mod tests {
             sector_size,
         };
         assert_eq!(
-            check_disks(&[disk(0, 512, 512), disk(254, 4096, 4096)]),
+            check_disks(&[
+                disk(0, 512, 512),
+                disk(1, 1024, 1024),
+                disk(2, 6144, 2048),
+                disk(254, 4096, 4096)
+            ]),
             Ok(())
         );
         assert_eq!(check_disks(&[]), Err(PlanError::DiskCount(0)));
@@ -251,7 +256,9 @@ mod tests {
             (513, 512),
             (512, 4096),
             (1 << 50, 512),
-            (1024, 1024),
+            (1024, 2048),
+            (8192, 8192),
+            (1024, 256),
         ] {
             assert!(matches!(
                 check_disks(&[disk(0, size, sector_size)]),

@@ -20,7 +20,7 @@ pub struct DiskInfo {
     pub name: String,
     /// Bytes, a multiple of `sector_size`.
     pub size: u64,
-    /// Bytes in a logical sector, 512 or 4096.
+    /// Bytes in a logical sector: 512, 1024, 2048 or 4096.
     pub sector_size: u32,
     /// Format of the disk's own image; what it is based on may have another.
     pub format: Format,

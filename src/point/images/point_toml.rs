@@ -4,7 +4,7 @@
 //! time = 2026-11-20T02:00:00Z       # else the folder's name
 //! consistency = "application"       # file-system, crash
 //! os = "Debian 13"
-//! sector_size = 512                 # or 4096, for all disks
+//! sector_size = 512                 # or 1024, 2048, 4096; for all disks
 //!
 //! [[disk]]                          # else every image in the folder, disk2 before disk10
 //! name = "system"                   # else the file's name
@@ -69,8 +69,8 @@ impl TryFrom<u32> for SectorSize {
 
     fn try_from(bytes: u32) -> Result<Self, &'static str> {
         match bytes {
-            512 | 4096 => Ok(SectorSize(bytes)),
-            _ => Err("sector_size must be 512 or 4096"),
+            512 | 1024 | 2048 | 4096 => Ok(SectorSize(bytes)),
+            _ => Err("sector_size must be 512, 1024, 2048 or 4096"),
         }
     }
 }
@@ -134,7 +134,8 @@ mod tests {
             ("[[disk]]\nname = 'a'", "file"),
             ("[[disk]]\nfile = 'a'\nformat = 'vmdk'", "vmdk"),
             ("consistency = 'perfect'", "perfect"),
-            ("sector_size = 520", "512 or 4096"),
+            ("sector_size = 520", "512, 1024, 2048 or 4096"),
+            ("sector_size = 8192", "512, 1024, 2048 or 4096"),
             ("time = 'yesterday'", "time must be"),
             ("time = 02:00:00", "time must be"),
         ] {

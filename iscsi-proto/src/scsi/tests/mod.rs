@@ -10,6 +10,7 @@ mod preempt;
 mod reads;
 mod registry;
 mod reserve;
+mod sectors;
 mod writes;
 
 use super::{Cdb, InitiatorPort, LogicalUnit, Lun, Nexus, Outcome, SenseForm, Target};
