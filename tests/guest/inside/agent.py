@@ -84,6 +84,8 @@ class Program:
         # counts as the end of its output once nothing more is waiting.
         open_streams = dict(self.streams)
         while open_streams:
+            # Asked first: what it writes before it ends is then seen to be waiting.
+            ended = self.process.poll() is not None
             ready, _, _ = select.select(list(open_streams), [], [], 0.05)
             for stream in ready:
                 try:
@@ -95,7 +97,7 @@ class Program:
                     self.marks.append((time.monotonic() - self.started, text(data)))
                 else:
                     del open_streams[stream]
-            if not ready and self.process.poll() is not None:
+            if not ready and ended:
                 break
         self.process.wait()
         self.ended = time.monotonic()
