@@ -7,11 +7,15 @@ use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use memmap2::MmapMut;
 
 use super::limits::{READ_BYTES, SPARE_BUFFER_BYTES};
 
 /// Bytes in the buffers of each class. A 4 KiB read must not hold a quarter of a MiB.
-const CLASSES: [usize; 3] = [8 * 1024, 64 * 1024, READ_BYTES];
+const CLASSES: [usize; 4] = [4 * 1024, 16 * 1024, 64 * 1024, READ_BYTES];
+
+/// Bytes from which on a buffer is the system's and not the allocator's: the class of the largest reads.
+const MAPPED_FROM: usize = READ_BYTES;
 
 /// One connection's spare buffers.
 #[derive(Clone, Debug, Default)]
@@ -19,15 +23,23 @@ pub(super) struct Buffers(Arc<Mutex<Spare>>);
 
 #[derive(Debug, Default)]
 struct Spare {
-    by_class: [Vec<Vec<u8>>; CLASSES.len()],
+    by_class: [Vec<Room>; CLASSES.len()],
     bytes: usize,
+}
+
+/// Memory of a buffer.
+#[derive(Debug)]
+enum Room {
+    Heap(Vec<u8>),
+    /// Straight from the system and straight back to it. An allocator would keep it in pieces between what other connections hold.
+    Mapped(MmapMut),
 }
 
 /// A buffer in use, `len` bytes long.
 #[derive(Debug)]
 pub(super) struct Buffer {
     home: Buffers,
-    room: Vec<u8>,
+    room: Room,
     len: usize,
 }
 
@@ -44,17 +56,31 @@ impl Buffers {
         let size = class.and_then(|class| CLASSES.get(class).copied());
         Buffer {
             home: self.clone(),
-            room: spare.unwrap_or_else(|| vec![0; size.unwrap_or(len)]),
+            room: spare.unwrap_or_else(|| Room::new(size.unwrap_or(len))),
             len,
         }
     }
 
-    /// Lets go of the spare buffers, for a connection that has nothing to read.
-    pub(super) fn trim(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Spare::default();
+    /// Lets go of spare buffers, the largest first, until no more than `bytes` are left.
+    pub(super) fn trim(&self, bytes: usize) {
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Spare {
+            by_class,
+            bytes: left,
+        } = &mut *spare;
+        for buffers in by_class.iter_mut().rev() {
+            while *left > bytes
+                && let Some(buffer) = buffers.pop()
+            {
+                *left = left.saturating_sub(buffer.len());
+            }
+            if buffers.is_empty() {
+                buffers.shrink_to_fit();
+            }
+        }
     }
 
-    fn give_back(&self, room: Vec<u8>) {
+    fn give_back(&self, room: Room) {
         let Some(class) = CLASSES.iter().position(|size| room.len() == *size) else {
             return;
         };
@@ -68,10 +94,49 @@ impl Buffers {
     }
 }
 
+impl Room {
+    /// Zeroed.
+    fn new(len: usize) -> Self {
+        if len >= MAPPED_FROM
+            && let Ok(map) = MmapMut::map_anon(len)
+        {
+            return Self::Mapped(map);
+        }
+        Self::Heap(vec![0; len])
+    }
+
+    fn len(&self) -> usize {
+        self.bytes().len()
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Heap(bytes) => bytes,
+            Self::Mapped(bytes) => bytes,
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Heap(bytes) => bytes,
+            Self::Mapped(bytes) => bytes,
+        }
+    }
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self::Heap(Vec::new())
+    }
+}
+
 impl Buffer {
     /// The bytes to fill.
     pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
-        self.room.get_mut(..self.len).unwrap_or_default()
+        self.room
+            .bytes_mut()
+            .get_mut(..self.len)
+            .unwrap_or_default()
     }
 
     /// Filled: shared from now on.
@@ -82,7 +147,7 @@ impl Buffer {
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        self.room.get(..self.len).unwrap_or_default()
+        self.room.bytes().get(..self.len).unwrap_or_default()
     }
 }
 
@@ -111,7 +176,7 @@ mod tests {
         assert_eq!(spare(&buffers), 0);
         assert_eq!(half, [7; 2048].as_slice());
         drop(half);
-        assert_eq!(spare(&buffers), 8 * 1024);
+        assert_eq!(spare(&buffers), 4 * 1024);
         let again = buffers.take(512);
         assert_eq!(spare(&buffers), 0);
         assert_eq!(again.as_ref().len(), 512);
@@ -123,7 +188,9 @@ mod tests {
         let held: Vec<_> = (0..100).map(|_| buffers.take(READ_BYTES)).collect();
         drop(held);
         assert_eq!(spare(&buffers), SPARE_BUFFER_BYTES);
-        buffers.trim();
+        buffers.trim(READ_BYTES + 1);
+        assert_eq!(spare(&buffers), READ_BYTES);
+        buffers.trim(0);
         assert_eq!(spare(&buffers), 0);
         drop(buffers.take(READ_BYTES + 1));
         assert_eq!(spare(&buffers), 0);

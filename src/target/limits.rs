@@ -56,6 +56,9 @@ pub const SEND_STALL: Duration = Duration::from_secs(120);
 /// Room made in the input buffer before a read from the socket, in bytes: 170 bare requests.
 pub const INPUT_ROOM: usize = 8 * 1024;
 
+/// Room for input of a connection that has said nothing for [`QUIET_TIME`], in bytes.
+pub const QUIET_INPUT_ROOM: usize = 256;
+
 /// Bytes taken from the protocol machine before they are written. What waits in the machine can still be overtaken by
 /// control PDUs, what waits here cannot.
 pub const WRITE_BATCH_BYTES: usize = 512 * 1024;
@@ -81,7 +84,21 @@ pub const BLOCKING_READS_PER_DISK: usize = 16;
 /// Reads of all disks that may block at one time: threads of the runtime's blocking pool.
 pub const BLOCKING_READS: usize = 256;
 
-/// Spare read buffers that one connection keeps, in bytes. Let go when it is idle.
+/// Read data that one connection may hold whatever others do, in bytes: one read of the largest size.
+pub const OWN_BYTES: u32 = iscsi_proto::limits::READ_CHUNK;
+
+/// Read data that all connections may hold beyond their [`OWN_BYTES`], in bytes: 256 of them their full
+/// [`READ_BUDGET`](iscsi_proto::limits::READ_BUDGET) of 4 MiB. With the own bytes of all [`CONNECTIONS`] it makes 2 GiB.
+pub const IN_FLIGHT_BYTES: u64 = 256 * iscsi_proto::limits::READ_BUDGET as u64;
+
+/// A connection is lent at most this part of what is free of [`IN_FLIGHT_BYTES`]: one 64th, so that each gets its full budget
+/// until 3/4 are lent, and those that hold what they were lent for long leave something for the others.
+pub const POOL_SHARE: u64 = 64;
+
+/// A connection that has used less memory for so long gives back what it did not use.
+pub const QUIET_TIME: Duration = Duration::from_secs(1);
+
+/// Spare read buffers that one connection keeps, in bytes. Let go when they were not used for [`QUIET_TIME`].
 pub const SPARE_BUFFER_BYTES: usize = 2 * 1024 * 1024;
 
 /// How long an old session may take to end when its initiator logs in again (reinstatement).
@@ -109,6 +126,8 @@ pub struct Limits {
     pub handshake_time: Duration,
     /// See [`HTTP_IDLE_TIME`].
     pub http_idle_time: Duration,
+    /// See [`IN_FLIGHT_BYTES`].
+    pub in_flight_bytes: u64,
 }
 
 impl Default for Limits {
@@ -122,6 +141,7 @@ impl Default for Limits {
             control_connections_per_address: CONTROL_CONNECTIONS_PER_ADDRESS,
             handshake_time: HANDSHAKE_TIME,
             http_idle_time: HTTP_IDLE_TIME,
+            in_flight_bytes: IN_FLIGHT_BYTES,
         }
     }
 }

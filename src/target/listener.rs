@@ -191,26 +191,33 @@ impl Door {
         }
         let Some(tls) = &self.tls else {
             let peer = Peer::new(address, None, admitted);
-            return driver::drive(stream, peer, self.plane, self.stop).await;
+            return Box::pin(driver::drive(stream, peer, self.plane, self.stop)).await;
         };
         let deadline = Instant::now() + self.plane.limits.handshake_time;
+        // Each stage in a box of its own: a connection is as large as the stage that it is in, not as the largest.
         let handshake = tokio::select! {
             () = self.stop.cancelled() => return,
-            handshake = tls.accept(stream, deadline) => handshake,
+            handshake = Box::pin(tls.accept(stream, deadline)) => handshake,
         };
         match handshake {
             Ok(handshake) => match handshake.plane {
                 Plane::Data(grant) => {
                     let peer = Peer::new(address, Some(grant), admitted);
-                    driver::drive(handshake.stream, peer, self.plane, self.stop).await;
+                    Box::pin(driver::drive(handshake.stream, peer, self.plane, self.stop)).await;
                 }
                 Plane::Control(grant) => {
                     if let Err(full) = admitted.control() {
                         warn!(reason = %full, "connection refused");
                         return;
                     }
-                    control::serve(handshake.stream, address, grant, &self.control, self.stop)
-                        .await;
+                    Box::pin(control::serve(
+                        handshake.stream,
+                        address,
+                        grant,
+                        &self.control,
+                        self.stop,
+                    ))
+                    .await;
                 }
             },
             Err(HandshakeError::Refused(stranger)) => {

@@ -9,6 +9,7 @@ mod buffers;
 mod control;
 mod driver;
 mod exports;
+mod in_flight;
 pub mod limits;
 mod listener;
 mod orders;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::control::ClientGrant;
 use self::exports::Exports;
+use self::in_flight::Pool;
 pub use self::limits::Limits;
 pub use self::listener::{BindError, Listeners};
 pub use self::sessions::{SessionInfo, Sessions};
@@ -42,6 +44,7 @@ pub struct DataPlane {
     exports: Exports,
     policy: Policy,
     limits: Limits,
+    pool: Arc<Pool>,
 }
 
 impl DataPlane {
@@ -59,6 +62,7 @@ impl DataPlane {
             exports: Exports::new(catalog),
             policy,
             limits,
+            pool: Pool::new(limits.in_flight_bytes),
         })
     }
 

@@ -34,7 +34,8 @@ pub struct Tls {
 
 /// A finished handshake.
 pub(super) struct Handshake<S> {
-    pub(super) stream: TlsStream<S>,
+    /// In a box: it is moved several times, and larger than everything else of a connection.
+    pub(super) stream: Box<TlsStream<S>>,
     pub(super) plane: Plane,
 }
 
@@ -170,7 +171,10 @@ fn handshake<S>(stream: TlsStream<S>, verifier: &Verifier) -> Handshake<S> {
         (Some(ALPN_ISCSI) | None, Some(grant)) => Plane::Data(grant),
         (_, grant) => Plane::Control(grant),
     };
-    Handshake { stream, plane }
+    Handshake {
+        stream: Box::new(stream),
+        plane,
+    }
 }
 
 /// Ends our side and reads on for a moment. Closing with unread input sends a reset, and a reset may overtake the alert that

@@ -4,5 +4,6 @@
 mod asking;
 mod bench;
 mod grants;
+mod memory;
 mod server;
 mod site;

@@ -13,6 +13,7 @@ mod commands;
 mod control;
 mod ending;
 mod hostile;
+mod in_flight;
 mod independence;
 mod login;
 mod reads;

@@ -1,6 +1,7 @@
 //! One connection: bytes, time and completions in, PDUs and effects out.
 
 mod logging_in;
+mod memory;
 
 use std::time::Instant;
 

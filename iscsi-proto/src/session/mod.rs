@@ -6,6 +6,7 @@ mod data_out;
 mod ending;
 mod logout;
 mod nop;
+mod read_budget;
 mod reads;
 mod task;
 mod task_management;

@@ -11,15 +11,29 @@ use crate::types::Itt;
 use super::task::{Piece, Transfer};
 
 /// The reads of one session.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Reads {
+    /// Bytes that `used` may come to; the caller lends them.
+    pub(super) budget: u32,
     last_id: u64,
     /// Asked for and not answered. Without a task: no longer wanted, but still in memory.
     out: BTreeMap<ReadId, (Option<Itt>, u32)>,
     /// Bytes asked for, or there and not used.
-    used: u32,
+    pub(super) used: u32,
     /// Tasks that have more to ask for, in the order of their commands.
     pub(super) asking: VecDeque<Itt>,
+}
+
+impl Default for Reads {
+    fn default() -> Self {
+        Self {
+            budget: READ_BUDGET,
+            last_id: 0,
+            out: BTreeMap::new(),
+            used: 0,
+            asking: VecDeque::new(),
+        }
+    }
 }
 
 impl Reads {
@@ -35,7 +49,7 @@ impl Reads {
             let len = u32::try_from(transfer.unasked)
                 .unwrap_or(u32::MAX)
                 .min(READ_CHUNK);
-            if self.used + len > READ_BUDGET {
+            if self.used.saturating_add(len) > self.budget {
                 return false;
             }
             self.last_id += 1;

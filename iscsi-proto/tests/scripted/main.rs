@@ -3,6 +3,7 @@
 
 mod addressing;
 mod asking;
+mod budget;
 mod continued;
 mod cut;
 mod data_out;

@@ -135,8 +135,7 @@ impl<S> Driver<S> {
             self.machine.read_done(wanted.id, Err(fault));
             return 0;
         };
-        self.reads_since_timer = true;
-        match medium.read_hot(wanted, &self.buffers) {
+        match medium.read_hot(wanted, &self.memory.buffers) {
             Hot::Done(outcome) => {
                 let read = outcome.as_ref().map_or(0, bytes::Bytes::len);
                 self.machine.read_done(wanted.id, outcome);

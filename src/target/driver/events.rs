@@ -57,7 +57,7 @@ where
             return Poll::Ready(Event::Ends(why));
         }
         if self.machine.wants_input() && self.inbox.len() < 2 * INPUT_ROOM {
-            self.inbox.reserve(INPUT_ROOM);
+            self.inbox.reserve(self.memory.input_room());
             if let Poll::Ready(read) = pin!(self.stream.read_buf(&mut self.inbox)).poll(cx) {
                 return Poll::Ready(read.map_or_else(Event::Failed, Event::Received));
             }
@@ -97,6 +97,7 @@ where
             self.machine.poll_timeout(),
             self.shut_down.map(|(_, until)| until),
             self.stall_deadline(),
+            self.memory.tidy_at(),
         ];
         if let Some(wanted) = wanted.into_iter().flatten().min()
             && (self.rung || wanted < self.timer.deadline().into_std())

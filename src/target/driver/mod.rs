@@ -6,6 +6,7 @@
 mod close;
 mod effects;
 mod events;
+mod memory;
 mod outbox;
 
 use std::future::poll_fn;
@@ -26,11 +27,12 @@ use tokio_util::sync::CancellationToken;
 
 use self::close::{Ending, ending};
 use self::events::Event;
+use self::memory::Memory;
 use self::outbox::Outbox;
 use super::DataPlane;
 use super::admission::Admitted;
-use super::buffers::Buffers;
 use super::exports::{Export, Media};
+use super::in_flight::Lease;
 use super::limits::{CLOSE_TIME, LAST_WORDS_TIME, SEND_STALL, TURN_BYTES};
 use super::orders::Order;
 use super::sessions::Session;
@@ -94,6 +96,7 @@ where
         }
     };
     let now = Instant::now();
+    let memory = Memory::new(Lease::of(&plane.pool));
     let mut driver = Driver {
         machine: Connection::new(plane.policy.clone(), nonce, now),
         ending: Box::pin(ending(peer.certified.as_deref(), stop.clone())),
@@ -109,12 +112,11 @@ where
         unflushed: false,
         last_sent: now,
         work: JoinSet::new(),
-        buffers: Buffers::default(),
+        memory,
         export: None,
         media: None,
         session: None,
         shut_down: None,
-        reads_since_timer: false,
     };
     let end = driver.run().await;
     driver.finish(end).await;
@@ -134,7 +136,7 @@ struct Driver<S> {
     unflushed: bool,
     last_sent: Instant,
     work: JoinSet<Done>,
-    buffers: Buffers,
+    memory: Memory,
     export: Option<Arc<Export>>,
     media: Option<Arc<Media>>,
     session: Option<Session>,
@@ -144,7 +146,6 @@ struct Driver<S> {
     timer: Pin<Box<Sleep>>,
     /// The timer has come to its end and was not set since.
     rung: bool,
-    reads_since_timer: bool,
 }
 
 impl<S> Driver<S>
@@ -186,6 +187,7 @@ where
                 self.machine.receive(Instant::now(), &mut self.inbox)?;
             }
             let mut idle = true;
+            self.lend();
             while spent < TURN_BYTES
                 && let Some(effect) = self.machine.poll_effect()
             {
@@ -220,7 +222,7 @@ where
     fn handle(&mut self, event: Event) -> Option<End> {
         match event {
             Event::Received(0) => return Some(End::PeerClosed),
-            Event::Received(_) => {}
+            Event::Received(_) => self.memory.used(),
             Event::Sent => {}
             Event::Done(done) => {
                 self.done(done);
@@ -260,10 +262,7 @@ where
         {
             self.machine.handle_timeout(now);
         }
-        // Nothing read for a whole keep-alive interval: give the memory back.
-        if !std::mem::take(&mut self.reads_since_timer) {
-            self.buffers.trim();
-        }
+        self.tidy(now);
         None
     }
 

@@ -30,6 +30,16 @@ impl Outbox {
         self.bytes < WRITE_BATCH_BYTES && self.pdus.len() < WRITE_BATCH_PDUS
     }
 
+    /// Bytes that wait to be written.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Gives back the room that the queue had at its longest.
+    pub(super) fn trim(&mut self) {
+        self.pdus.shrink_to_fit();
+    }
+
     pub(super) fn push(&mut self, pdu: Transmit) {
         self.bytes += pdu.len();
         self.pdus.push_back(pdu);
