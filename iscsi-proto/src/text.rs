@@ -103,11 +103,14 @@ pub fn encode<K: AsRef<str>, V: AsRef<str>>(pairs: &[(K, V)]) -> Bytes {
 
 /// Gathers a text that comes in several PDUs (C bit, RFC 7143 §6.2).
 #[derive(Debug, Default)]
-pub(crate) struct Gather(BytesMut);
+pub struct Gather(BytesMut);
 
 impl Gather {
-    /// Adds one PDU's data. The pairs, once the text is whole.
-    pub(crate) fn add(&mut self, data: &[u8], more: bool) -> Result<Option<Vec<Pair>>, TextError> {
+    /// Adds one PDU's data; `more` is its C bit. The pairs, once the text is whole.
+    ///
+    /// # Errors
+    /// [`TextError`]; the negotiation is over then.
+    pub fn add(&mut self, data: &[u8], more: bool) -> Result<Option<Vec<Pair>>, TextError> {
         if more && data.is_empty() {
             return Err(TextError::EmptyContinuation);
         }
@@ -127,7 +130,8 @@ impl Gather {
     }
 
     /// Whether a part is there and the rest is awaited.
-    pub(crate) fn is_waiting(&self) -> bool {
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
         !self.0.is_empty()
     }
 }
