@@ -5,7 +5,7 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// Bytes. RFC 7143 §12.1.3 wants 96 random bits at least.
+/// Bytes. RFC 7143 §9.2.1 wants 96 random bits at least.
 const MIN_SECRET: usize = 12;
 /// Bytes. No initiator takes more.
 const MAX_SECRET: usize = 255;

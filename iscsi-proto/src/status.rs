@@ -9,7 +9,7 @@ pub enum Stage {
     /// Nobody has proved anything yet.
     #[default]
     Login,
-    /// Logged in (RFC 7143 §3.2: full feature phase).
+    /// Logged in (RFC 7143 §4.2.5: full feature phase).
     FullFeature,
     /// Logged out, or about to close.
     Closing,

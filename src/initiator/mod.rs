@@ -196,6 +196,7 @@ where
         })
     }
 
+    /// A NOP-In with a target transfer tag is a question, and "the initiator MUST respond" (RFC 7143 §11.18).
     async fn nop_in(&mut self, pdu: &NopIn, data: Bytes) -> Result<(), InitiatorError> {
         self.note(pdu.numbers, pdu.itt != Itt::RESERVED);
         if pdu.ttt == Ttt::RESERVED {

@@ -41,7 +41,7 @@ where
         }
     }
 
-    /// Asks for the targets that we may use (RFC 7143 §4.3, SendTargets=All), in the target's order.
+    /// Asks for the targets that we may use (RFC 7143 appendix C, SendTargets=All), in the target's order.
     ///
     /// # Errors
     /// The connection is lost, or the target breaks the protocol.

@@ -104,7 +104,7 @@ pub const SPARE_BUFFER_BYTES: usize = 2 * 1024 * 1024;
 /// How long an old session may take to end when its initiator logs in again (reinstatement).
 pub const REINSTATEMENT_TIME: Duration = Duration::from_secs(2);
 
-/// Sessions at one time. TSIH is 16 bits wide and 0 is reserved (RFC 7143 §11.12.4).
+/// Sessions at one time. TSIH is 16 bits wide and 0 is reserved (RFC 7143 §11.12.6).
 pub const SESSIONS: usize = 65_535;
 
 /// The limits that an operator or a test may set. [`Limits::default`] gives the constants of this module.

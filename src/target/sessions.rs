@@ -115,7 +115,7 @@ impl Sessions {
         list
     }
 
-    /// Enters a session. One of the same identity ends first ("the target MUST ... close the old session", RFC 7143 §6.3.5).
+    /// Enters a session. One of the same identity ends first (session reinstatement, RFC 7143 §6.3.5).
     /// `None`: there are too many sessions.
     pub(super) async fn establish(self: &Arc<Self>, newcomer: Newcomer) -> Option<Session> {
         let deadline = Instant::now() + REINSTATEMENT_TIME;
