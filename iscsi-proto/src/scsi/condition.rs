@@ -45,7 +45,11 @@ pub enum Condition {
     RegistrationsPreempted,
     /// Data of the initiator did not match its digest on the way.
     ProtocolCrcError,
-    /// Data of the initiator came out of order, or was not what was asked for.
+    /// Data of the initiator came that was not asked for (RFC 7143 §11.4.7.2).
+    UnexpectedUnsolicitedData,
+    /// Data of the initiator was more or less than was asked for (RFC 7143 §11.4.7.2).
+    IncorrectAmountOfData,
+    /// Data of the initiator was for another place than was asked for.
     DataPhaseError,
 }
 
@@ -73,6 +77,8 @@ impl Condition {
             Self::RegistrationsPreempted => (0x6, 0x2A, 0x05),
             Self::CommandsCleared => (0x6, 0x2F, 0x00),
             Self::WriteProtected => (0x7, 0x27, 0x00),
+            Self::UnexpectedUnsolicitedData => (0xB, 0x0C, 0x0C),
+            Self::IncorrectAmountOfData => (0xB, 0x0C, 0x0D),
             Self::ProtocolCrcError => (0xB, 0x47, 0x05),
             Self::DataPhaseError => (0xB, 0x4B, 0x00),
             Self::Miscompare => (0xE, 0x1D, 0x00),
