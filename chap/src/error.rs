@@ -1,6 +1,6 @@
 //! Why an exchange ended.
 
-/// Why an exchange ended. On the wire all of them are an authentication failure.
+/// Why an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// CHAP_A is not a list of numbers.
@@ -39,4 +39,26 @@ pub enum Error {
     /// The response does not prove the secret.
     #[error("the response is wrong")]
     WrongResponse,
+}
+
+impl Error {
+    /// Whether the keys or their values are not of the form that the step has (RFC 7143 §9.2), as
+    /// opposed to a peer that cannot prove itself or offers what is not allowed here.
+    #[must_use]
+    pub const fn is_malformed(self) -> bool {
+        match self {
+            Self::MalformedList
+            | Self::WrongKeys
+            | Self::MalformedIdentifier
+            | Self::MalformedChallenge
+            | Self::MalformedResponse
+            | Self::MalformedName => true,
+            Self::NoCommonAlgorithm
+            | Self::OneWay
+            | Self::Reflected
+            | Self::SameSecret
+            | Self::WrongName
+            | Self::WrongResponse => false,
+        }
+    }
 }

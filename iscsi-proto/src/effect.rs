@@ -1,5 +1,6 @@
 //! What the machine asks of the world, and what the world answers.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::blocks::ByteOffset;
@@ -48,8 +49,9 @@ pub struct Access {
 }
 
 /// What makes a session the same as another (RFC 7143 §4.4.3): a new one with an equal identity
-/// replaces the old one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// replaces the old one. The type counts only where a discovery session names no target: by §7.4.2
+/// such a session replaces none but its like, and every other session any with its name.
+#[derive(Clone, Debug)]
 pub struct SessionIdentity {
     /// The initiator node.
     pub initiator: InitiatorName,
@@ -59,6 +61,28 @@ pub struct SessionIdentity {
     pub target: TargetName,
     /// Discovery or normal.
     pub kind: SessionKind,
+    /// The initiator has named the target.
+    pub named: bool,
+}
+
+impl SessionIdentity {
+    fn rule(&self) -> (&InitiatorName, Isid, &TargetName, bool) {
+        (&self.initiator, self.isid, &self.target, self.named)
+    }
+}
+
+impl PartialEq for SessionIdentity {
+    fn eq(&self, other: &Self) -> bool {
+        self.rule() == other.rule()
+    }
+}
+
+impl Eq for SessionIdentity {}
+
+impl Hash for SessionIdentity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.rule().hash(state);
+    }
 }
 
 /// Names one outstanding [`Effect::Read`] of a connection.
@@ -108,4 +132,33 @@ pub enum ShutDown {
     ServerStopping,
     /// The same initiator has logged in again.
     Reinstated,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7143 §4.4.3 and §7.4.2: who takes whose place.
+    #[test]
+    fn sessions_of_one_identity() {
+        let identity = |isid, target: &str, kind, named| SessionIdentity {
+            initiator: InitiatorName::parse("iqn.1993-08.org.debian:01:abc").unwrap(),
+            isid: Isid([0x40, 0, 0, 0, 0, isid]),
+            target: TargetName::parse(target).unwrap(),
+            kind,
+            named,
+        };
+        let target = "iqn.2026-11.io.itemlift:g1";
+        let normal = identity(1, target, SessionKind::Normal, true);
+        let named = identity(1, target, SessionKind::Discovery, true);
+        let unnamed = identity(1, target, SessionKind::Discovery, false);
+        assert_eq!(normal, normal.clone());
+        assert_eq!(normal, named);
+        assert_eq!(unnamed, unnamed.clone());
+        assert_ne!(normal, unnamed);
+        assert_ne!(named, unnamed);
+        assert_ne!(normal, identity(2, target, SessionKind::Normal, true));
+        let other = "iqn.2026-11.io.itemlift:g2";
+        assert_ne!(normal, identity(1, other, SessionKind::Normal, true));
+    }
 }

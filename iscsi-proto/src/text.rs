@@ -80,12 +80,19 @@ fn pair(piece: &[u8]) -> Result<(&str, &str), TextError> {
     }
 }
 
-/// RFC 7143 §6.1: a letter, then letters, digits, `.`, `-`, `+`, `@`, `_`.
+/// RFC 7143 §6.1: a letter, then letters, digits, `.`, `-`, `+`, `@`, `_`; §13.26: and `#`, as in
+/// `X#NodeArchitecture`.
 fn is_key(key: &str) -> bool {
-    let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+' | '@' | '_');
+    let known =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+' | '@' | '_' | '#');
     key.len() <= MAX_KEY_NAME
         && key.starts_with(|c: char| c.is_ascii_alphabetic())
         && key.chars().all(known)
+}
+
+/// RFC 7143 §6.2: answers, which "MUST ONLY be used" as such; nobody can propose them.
+pub(crate) fn is_answer(value: &str) -> bool {
+    matches!(value, "Reject" | "Irrelevant" | "NotUnderstood")
 }
 
 /// Puts pairs together.
@@ -159,6 +166,11 @@ mod tests {
         assert_eq!(encode(&list), text[..]);
         assert_eq!(parse(b""), Ok(vec![]));
         assert_eq!(parse(b"A=b\0\0\0"), Ok(pairs(&[("A", "b")])));
+        let extension = [("X#NodeArchitecture", "Linux/6.12")];
+        assert_eq!(
+            parse(b"X#NodeArchitecture=Linux/6.12\0"),
+            Ok(pairs(&extension))
+        );
     }
 
     #[test]

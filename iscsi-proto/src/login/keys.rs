@@ -50,6 +50,8 @@ pub(crate) enum Rule {
     Or(bool),
     /// The smaller number of the range; the last is ours.
     Min(u32, u32, u32),
+    /// The same, and no more than MaxBurstLength (RFC 7143 §13.14).
+    MinOfBurst(u32, u32, u32),
     /// The larger number of the range; the last is ours.
     Max(u32, u32, u32),
     /// The initiator's number of the range stands; we declare ours.
@@ -121,7 +123,8 @@ const LONG_BURST: u32 = MAX_LEN;
 /// Bytes. Ours for unsolicited data: none is of use to us, and InitialR2T forbids it.
 const FIRST_BURST: u32 = 65_536;
 
-/// Every key of RFC 7143 §12 and §13. What is not here is answered with `NotUnderstood`.
+/// Every key of RFC 7143 §13 but the extensions (X), and those of §12 that CHAP has. What is not here is
+/// answered with `NotUnderstood`.
 pub(crate) static KEYS: [Key; 34] = [
     chap("AuthMethod"),
     chap("CHAP_A"),
@@ -171,7 +174,7 @@ pub(crate) static KEYS: [Key; 34] = [
     },
     key(
         "FirstBurstLength",
-        Rule::Min(MIN_LEN, MAX_LEN, FIRST_BURST),
+        Rule::MinOfBurst(MIN_LEN, MAX_LEN, FIRST_BURST),
         65_536,
     ),
     key("MaxConnections", Rule::Min(1, 65_535, 1), 1),

@@ -217,7 +217,8 @@ impl Login {
         if request.tsih != 0 {
             return Err(LoginRefusal::JoinsSession);
         }
-        let same = |a: &LoginRequest| (a.isid, a.cid, a.cmd_sn);
+        // RFC 7143 §6.3: the whole login is one task; §11.12.5 to §11.12.8: all its requests agree.
+        let same = |a: &LoginRequest| (a.isid, a.itt, a.cid, a.cmd_sn);
         let continues = self
             .current
             .is_none_or(|before| !before.more || before.stage == request.stage);
@@ -247,13 +248,15 @@ impl Login {
             isid,
             target,
             kind: self.offers.kind,
+            named: self.offers.target.is_some(),
         })
     }
 
     fn respond(&mut self, transit: Option<LoginStage>) -> Step {
         let mut answers = std::mem::take(&mut self.answers);
-        // RFC 7143 §13.9: the tag goes into the first response of a normal session.
-        if !self.portal_group_told && self.offers.kind == SessionKind::Normal {
+        // RFC 7143 §13.9: the tag goes into the first response after TargetName was given, whatever
+        // the type of the session.
+        if !self.portal_group_told && self.offers.target.is_some() {
             answers.insert(
                 0,
                 ("TargetPortalGroupTag".to_owned(), PORTAL_GROUP.to_string()),

@@ -33,6 +33,10 @@ pub(crate) fn negotiate(key: &Key, offer: &str, parameters: &mut Parameters) -> 
             Some(theirs) => decimal(theirs.min(ours)),
             None => return Answer::Reject,
         },
+        Rule::MinOfBurst(low, high, ours) => match number(offer, low, high) {
+            Some(theirs) => decimal(theirs.min(ours).min(parameters.max_burst)),
+            None => return Answer::Reject,
+        },
         Rule::Max(low, high, ours) => match number(offer, low, high) {
             Some(theirs) => decimal(theirs.max(ours)),
             None => return Answer::Reject,

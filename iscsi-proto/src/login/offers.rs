@@ -6,7 +6,7 @@ use super::parameters::Parameters;
 use super::refusal::LoginRefusal;
 use crate::names::{InitiatorName, TargetName};
 use crate::pdu::LoginStage;
-use crate::text::Pair;
+use crate::text::{self, Pair};
 use crate::types::SessionKind;
 
 /// What the initiator has said so far.
@@ -22,6 +22,8 @@ pub(super) struct Offers {
     /// The first request has been there: names are fixed.
     named: bool,
     declared: bool,
+    /// Bytes. FirstBurstLength, once it is settled.
+    first_burst: Option<u32>,
 }
 
 impl Offers {
@@ -37,9 +39,15 @@ impl Offers {
     ) -> Result<Vec<Pair>, LoginRefusal> {
         let mut chap_keys = Vec::new();
         self.take_names(pairs)?;
-        for pair in pairs {
+        // FirstBurstLength depends on another key: it is settled last.
+        let depends = |(name, _): &&Pair| matches!(keys::find(name), Some((_, key)) if matches!(key.rule, Rule::MinOfBurst(..)));
+        let (last, first): (Vec<_>, Vec<_>) = pairs.iter().partition(depends);
+        for pair in first.into_iter().chain(last) {
             let (name, value) = pair;
             let Some((at, key)) = keys::find(name) else {
+                if text::is_answer(value) {
+                    return Err(LoginRefusal::ReservedValue);
+                }
                 answers.push((name.clone(), "NotUnderstood".to_owned()));
                 continue;
             };
@@ -53,11 +61,18 @@ impl Offers {
                 _ => self.settle(key, value, answers)?,
             }
         }
+        // RFC 7143 §13.14: FirstBurstLength "MUST NOT exceed MaxBurstLength", in whatever order they come.
+        if self
+            .first_burst
+            .is_some_and(|first| first > self.parameters.max_burst)
+        {
+            return Err(LoginRefusal::InvalidValue("MaxBurstLength"));
+        }
         Ok(chap_keys)
     }
 
     /// Who it is and what it wants, before the keys whose meaning depends on it. The first request says
-    /// so (RFC 7143 §6.3.1); libiscsi says it again later, but nobody may say something else then.
+    /// so (RFC 7143 §6.3); libiscsi says it again later, but nobody may say something else then.
     fn take_names(&mut self, pairs: &[Pair]) -> Result<(), LoginRefusal> {
         let before = (self.initiator.clone(), self.target.clone(), self.kind);
         for (name, value) in pairs {
@@ -93,7 +108,7 @@ impl Offers {
         }
     }
 
-    /// What the first request has to name (RFC 7143 §6.3.1, §13.4).
+    /// What the first request has to name (RFC 7143 §6.3, §13.4, §13.5).
     pub(super) fn check_names(&self) -> Result<(), LoginRefusal> {
         if self.initiator.is_none() {
             return Err(LoginRefusal::NoInitiatorName);
@@ -125,6 +140,9 @@ impl Offers {
         value: &str,
         answers: &mut Vec<Pair>,
     ) -> Result<(), LoginRefusal> {
+        if text::is_answer(value) {
+            return Err(LoginRefusal::ReservedValue);
+        }
         let answer = match negotiate(key, value, &mut self.parameters) {
             Answer::Value(answer) => answer,
             Answer::Declared => return Ok(()),
@@ -134,6 +152,9 @@ impl Offers {
             }
             Answer::Reject => "Reject".to_owned(),
         };
+        if matches!(key.rule, Rule::MinOfBurst(..)) {
+            self.first_burst = answer.parse().ok();
+        }
         answers.push((key.name.to_owned(), answer));
         Ok(())
     }

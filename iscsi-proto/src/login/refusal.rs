@@ -57,6 +57,9 @@ pub enum LoginRefusal {
     /// A declared value is out of range.
     #[error("the value of key {0} is not allowed")]
     InvalidValue(&'static str),
+    /// `Reject`, `Irrelevant` or `NotUnderstood` as an offer.
+    #[error("an answer was sent where nothing was asked")]
+    ReservedValue,
     /// More login requests than allowed.
     #[error("too many login requests")]
     TooManyRequests,
@@ -73,7 +76,8 @@ pub enum LoginRefusal {
 
 impl LoginRefusal {
     /// Status class and detail (RFC 7143 §11.13.5). Unknown user, unknown target and wrong secret
-    /// look alike: a stranger learns nothing.
+    /// look alike: a stranger learns nothing. What is not in the form of its step is an initiator's
+    /// error, what does not prove anything an authentication failure (§9.2).
     #[must_use]
     pub fn wire_status(self) -> (u8, u8) {
         match self {
@@ -84,8 +88,10 @@ impl LoginRefusal {
             | Self::NameChanged
             | Self::MisplacedKey(_)
             | Self::InvalidValue(_)
+            | Self::ReservedValue
             | Self::TooManyRequests
             | Self::Deadline => (2, 0x00),
+            Self::Chap(error) if error.is_malformed() => (2, 0x00),
             Self::SkipsSecurity(_) | Self::NoChap | Self::Chap(_) | Self::NoAccess => (2, 0x01),
             Self::Version => (2, 0x05),
             Self::NoInitiatorName | Self::NoTargetName => (2, 0x07),

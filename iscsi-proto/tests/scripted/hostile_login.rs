@@ -170,7 +170,7 @@ fn headers() {
 
 #[test]
 fn a_login_does_not_change_on_the_way() {
-    for change in [8, 21, 27] {
+    for change in [8, 16, 21, 27] {
         let mut peer = Peer::new();
         peer.login_step(LoginStage::Security, None, &FIRST);
         let mut bhs = peer.login_request(LoginStage::Security, None).encode();
@@ -200,7 +200,7 @@ fn security_cannot_be_left_before_it_is_done() {
 }
 
 /// A login refused at CHAP_A, or at the response.
-fn chap_refused(chap_a: &str, response: Option<&[(&str, &str)]>, error: chap::Error) {
+fn chap_refused(chap_a: &str, response: Option<&[(&str, &str)]>, detail: u8, error: chap::Error) {
     let mut peer = Peer::new();
     peer.login_step(LoginStage::Security, None, &FIRST);
     let security = peer.login_request(LoginStage::Security, None).encode();
@@ -212,14 +212,16 @@ fn chap_refused(chap_a: &str, response: Option<&[(&str, &str)]>, error: chap::Er
         );
         peer.send(security, text::encode(keys));
     }
-    refused(&mut peer, (2, 1), LoginRefusal::Chap(error));
+    refused(&mut peer, (2, detail), LoginRefusal::Chap(error));
 }
 
+/// What has not the form of its step is an initiator's error, what proves nothing an authentication
+/// failure (RFC 7143 §9.2).
 #[test]
 fn chap() {
     use chap::Error;
-    chap_refused("", None, Error::MalformedList);
-    chap_refused("56", None, Error::NoCommonAlgorithm);
+    chap_refused("", None, 0, Error::MalformedList);
+    chap_refused("56", None, 1, Error::NoCommonAlgorithm);
     let n = ("CHAP_N", "ini");
     let r = ("CHAP_R", CHAP_R);
     let i = ("CHAP_I", "7");
@@ -229,19 +231,24 @@ fn chap() {
     let long = format!("0x{}", "ab".repeat(1000));
     let base64 = format!("0b{}", "QUJD".repeat(500));
     let wrong = CHAP_R.replace('7', "8");
-    let second = |keys: &[(&str, &str)], error| chap_refused("5", Some(keys), error);
-    second(&[n, r], Error::OneWay);
-    second(&[n, r, i], Error::OneWay);
-    second(&[r, i, c], Error::WrongKeys);
-    second(&[], Error::WrongKeys);
-    second(&[n, ("CHAP_R", &odd), i, c], Error::MalformedResponse);
-    second(&[n, ("CHAP_R", &long), i, c], Error::MalformedResponse);
-    second(&[n, ("CHAP_R", &base64), i, c], Error::MalformedResponse);
-    second(&[n, ("CHAP_R", "0bAA!="), i, c], Error::MalformedResponse);
-    second(&[n, ("CHAP_R", &wrong), i, c], Error::WrongResponse);
-    second(&[n, r, ("CHAP_I", "256"), c], Error::MalformedIdentifier);
-    second(&[n, r, i, ("CHAP_C", "0x")], Error::MalformedChallenge);
-    second(&[n, r, i, ("CHAP_C", own)], Error::Reflected);
+    let second =
+        |keys: &[(&str, &str)], detail, error| chap_refused("5", Some(keys), detail, error);
+    second(&[n, r], 1, Error::OneWay);
+    second(&[n, r, i], 1, Error::OneWay);
+    second(&[r, i, c], 0, Error::WrongKeys);
+    second(&[], 0, Error::WrongKeys);
+    second(&[n, ("CHAP_R", &odd), i, c], 0, Error::MalformedResponse);
+    second(&[n, ("CHAP_R", &long), i, c], 0, Error::MalformedResponse);
+    second(&[n, ("CHAP_R", &base64), i, c], 0, Error::MalformedResponse);
+    second(
+        &[n, ("CHAP_R", "0bAA!="), i, c],
+        0,
+        Error::MalformedResponse,
+    );
+    second(&[n, ("CHAP_R", &wrong), i, c], 1, Error::WrongResponse);
+    second(&[n, r, ("CHAP_I", "256"), c], 0, Error::MalformedIdentifier);
+    second(&[n, r, i, ("CHAP_C", "0x")], 0, Error::MalformedChallenge);
+    second(&[n, r, i, ("CHAP_C", own)], 1, Error::Reflected);
 }
 
 /// Unknown user, unknown target and wrong secret: the same bytes.

@@ -137,8 +137,8 @@ fn what_open_iscsi_offers() {
     );
     let expected = "HeaderDigest=None DataDigest=None DefaultTime2Wait=2 DefaultTime2Retain=0 \
          IFMarker=No OFMarker=No ErrorRecoveryLevel=0 InitialR2T=Yes ImmediateData=No \
-         MaxBurstLength=16776192 FirstBurstLength=65536 MaxOutstandingR2T=1 MaxConnections=1 \
-         DataPDUInOrder=Yes DataSequenceInOrder=Yes MaxRecvDataSegmentLength=8192";
+         MaxBurstLength=16776192 MaxOutstandingR2T=1 MaxConnections=1 DataPDUInOrder=Yes \
+         DataSequenceInOrder=Yes FirstBurstLength=65536 MaxRecvDataSegmentLength=8192";
     let answers: Vec<_> = answers
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
