@@ -18,21 +18,24 @@ pub(super) struct Command {
     usage: [u8; 16],
     length: usize,
     has_service_action: bool,
-    pub(super) access: Access,
+    access: Access,
     pub(super) run: Run,
 }
 
-/// What a command does, for reservations.
+/// What a command does, for reservations: the tables of commands "allowed in the presence of various
+/// reservations" in SPC-2 (RESERVE), SPC-4 5.13 and SBC-3 (persistent reservations).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Allowed whatever is reserved, even by RESERVE (SPC-2 table 10).
+    /// Allowed whatever is reserved, even by RESERVE.
     Always,
     /// Allowed whatever is reserved persistently: looks at the device only, or judges for itself.
     Free,
-    /// Reads the medium: conflicts with exclusive access.
+    /// Reads the medium, or what commands there are: conflicts with exclusive access.
     Reading,
     /// Changes medium or device: conflicts with any reservation.
     Changing,
+    /// Bit 0 of byte 4 decides: `Always` where it has this value, `Changing` where it does not.
+    AlwaysIf(u8),
 }
 
 /// How a command is carried out.
@@ -83,6 +86,20 @@ impl Command {
         } else {
             None
         }
+    }
+
+    /// What the command does when it comes with these bytes. Never `AlwaysIf`.
+    pub(super) fn access(&self, cdb: &Cdb) -> Access {
+        match self.access {
+            Access::AlwaysIf(harmless) if cdb.byte(4) & 0x01 == harmless => Access::Always,
+            Access::AlwaysIf(_) => Access::Changing,
+            access => access,
+        }
+    }
+
+    /// Whether to wait for the answer as long as for blocks of the medium.
+    pub(super) fn is_slow(&self) -> bool {
+        self.access == Access::Reading
     }
 
     /// The usage map, as long as the descriptor block.
@@ -162,7 +179,7 @@ const fn map(text: &str) -> ([u8; 16], usize) {
     (usage, digits / 2)
 }
 
-use Access::{Always, Changing, Free, Reading};
+use Access::{Always, AlwaysIf, Changing, Free, Reading};
 use Run::{Target, Unit};
 
 /// Ascending by operation code and service action.
@@ -170,7 +187,7 @@ use Run::{Target, Unit};
 static COMMANDS: &[Command] = &[
     plain("00 00 000000 00",                         Free,     Unit(medium::test_unit_ready)),
     plain("03 01 0000FF 00",                         Always,   Target(request_sense::request_sense)),
-    plain("04 3F 000003 00",                         Changing, Unit(write_protected::refuse)), // FORMAT UNIT
+    plain("04 FF 000003 00",                         Changing, Unit(write_protected::format_unit)),
     plain("07 03 000000 00",                         Changing, Unit(write_protected::refuse)), // REASSIGN BLOCKS
     plain("08 1F FFFFFF 00",                         Reading,  Unit(read::read_6)),
     plain("0A 1F FFFFFF 00",                         Changing, Unit(write_protected::write_6)),
@@ -179,9 +196,9 @@ static COMMANDS: &[Command] = &[
     plain("16 00 000000 00",                         Always,   Unit(reserve::reserve)),
     plain("17 00 000000 00",                         Always,   Unit(reserve::release)),
     plain("1A 08 FFFFFF 00",                         Changing, Unit(mode_sense::mode_sense_6)),
-    plain("1B 01 000001 00",                         Free,     Unit(medium::start_stop_unit)),
-    plain("1E 00 000001 00",                         Always,   Unit(medium::prevent_allow)),
-    plain("25 00 00000000 0000 00 00",               Free,     Unit(capacity::read_capacity_10)),
+    plain("1B 01 000001 00",                         AlwaysIf(1), Unit(medium::start_stop_unit)),
+    plain("1E 00 000001 00",                         AlwaysIf(0), Unit(medium::prevent_allow)),
+    plain("25 00 00000000 0000 00 00",               Always,   Unit(capacity::read_capacity_10)),
     plain("28 00 FFFFFFFF 1F FFFF 00",               Reading,  Unit(read::read_10)),
     plain("2A 00 FFFFFFFF 1F FFFF 00",               Changing, Unit(write_protected::write_10)),
     plain("2E 06 FFFFFFFF 1F FFFF 00",               Changing, Unit(write_protected::write_10)), // AND VERIFY
@@ -192,10 +209,10 @@ static COMMANDS: &[Command] = &[
     plain("3F E0 FFFFFFFF 00 FFFF 00",               Changing, Unit(write_protected::write_long_10)),
     plain("41 08 FFFFFFFF 1F FFFF 00",               Changing, Unit(write_protected::write_same_10)),
     plain("42 00 00000000 1F FFFF 00",               Changing, Unit(write_protected::unmap)),
-    action("48 A1 0000000000 FFFF 00",               Changing, Unit(write_protected::refuse)), // SANITIZE
-    action("48 A2 0000000000 FFFF 00",               Changing, Unit(write_protected::refuse)),
-    action("48 A3 0000000000 FFFF 00",               Changing, Unit(write_protected::refuse)),
-    action("48 BF 0000000000 FFFF 00",               Changing, Unit(write_protected::refuse)),
+    action("48 A1 0000000000 FFFF 00",               Changing, Unit(write_protected::sanitize_overwrite)),
+    action("48 A2 0000000000 0000 00",               Changing, Unit(write_protected::refuse)), // BLOCK ERASE
+    action("48 A3 0000000000 0000 00",               Changing, Unit(write_protected::refuse)), // CRYPTO ERASE
+    action("48 BF 0000000000 0000 00",               Changing, Unit(write_protected::refuse)), // EXIT FAILURE
     plain("55 10 0000000000 FFFF 00",                Changing, Unit(mode_select::mode_select_10)),
     plain("56 00 0000000000 0000 00",                Always,   Unit(reserve::reserve)),
     plain("57 00 0000000000 0000 00",                Always,   Unit(reserve::release)),
@@ -220,12 +237,12 @@ static COMMANDS: &[Command] = &[
     plain("90 02 FFFFFFFFFFFFFFFF FFFFFFFF 1F 00",   Reading,  Unit(medium::whole_range_16)), // PRE-FETCH
     plain("91 06 FFFFFFFFFFFFFFFF FFFFFFFF 1F 00",   Changing, Unit(medium::whole_range_16)), // SYNCHRONIZE CACHE
     plain("93 09 FFFFFFFFFFFFFFFF FFFFFFFF 1F 00",   Changing, Unit(write_protected::write_same_16)),
-    action("9E 10 0000000000000000 FFFFFFFF 00 00",  Free,     Unit(capacity::read_capacity_16)),
+    action("9E 10 0000000000000000 FFFFFFFF 00 00",  Always,   Unit(capacity::read_capacity_16)),
     action("9E 12 FFFFFFFFFFFFFFFF FFFFFFFF 00 00",  Reading,  Unit(lba_status::get_lba_status)),
     action("9F F1 FFFFFFFFFFFFFFFF 0000FFFF 00 00",  Changing, Unit(write_protected::write_long_16)),
     plain("A0 00 FF 000000 FFFFFFFF 00 00",          Always,   Target(report_luns::report_luns)),
-    action("A3 0C 87 FF FFFF FFFFFFFF 00 00",        Changing, Unit(supported::report_operation_codes)),
-    action("A3 0D 80 000000 FFFFFFFF 00 00",         Changing, Unit(supported::report_task_management)),
+    action("A3 0C 87 FF FFFF FFFFFFFF 00 00",        Reading,  Unit(supported::report_operation_codes)),
+    action("A3 0D 80 000000 FFFFFFFF 00 00",         Reading,  Unit(supported::report_task_management)),
     plain("A8 00 FFFFFFFF FFFFFFFF 1F 00",           Reading,  Unit(read::read_12)),
     plain("AA 00 FFFFFFFF FFFFFFFF 1F 00",           Changing, Unit(write_protected::write_12)),
     plain("AE 06 FFFFFFFF FFFFFFFF 1F 00",           Changing, Unit(write_protected::write_12)), // AND VERIFY

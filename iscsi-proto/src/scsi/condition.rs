@@ -54,7 +54,8 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// Sense key, additional sense code, additional sense code qualifier (SPC-4 tables 43 and 44).
+    /// Sense key, additional sense code, additional sense code qualifier (SPC-4 4.5, the
+    /// tables of sense keys and of additional sense codes).
     #[must_use]
     pub const fn codes(self) -> (u8, u8, u8) {
         match self {

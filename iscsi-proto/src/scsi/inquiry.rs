@@ -12,7 +12,7 @@ pub(super) const VENDOR: &[u8; 8] = b"ITEMLIFT";
 /// PRODUCT REVISION LEVEL.
 const REVISION: &[u8; 4] = b"0001";
 
-/// VERSION DESCRIPTORs (SPC-4 table 179): SAM-5, SPC-4, SBC-3, iSCSI, no version of them claimed.
+/// VERSION DESCRIPTORs (SPC-4 6.6): SAM-5, SPC-4, SBC-3, iSCSI, no version of them claimed.
 const VERSION_DESCRIPTORS: [u16; 4] = [0x00A0, 0x0460, 0x04C0, 0x0960];
 
 /// Length of the standard data: up to the eighth version descriptor and the reserved rest.

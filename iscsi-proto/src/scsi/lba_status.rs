@@ -1,4 +1,4 @@
-//! GET LBA STATUS (SBC-3 5.6).
+//! GET LBA STATUS (SBC-3 5.4).
 
 use super::outcome::Answer;
 use super::request::{Request, data_in};

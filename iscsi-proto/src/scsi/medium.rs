@@ -21,7 +21,7 @@ pub(super) fn start_stop_unit(request: &Request<'_>, _: &Device) -> Answer {
     }
 }
 
-/// PREVENT ALLOW MEDIUM REMOVAL (SBC-3 5.9): the medium cannot be removed anyway.
+/// PREVENT ALLOW MEDIUM REMOVAL (SBC-3 5.10): the medium cannot be removed anyway.
 pub(super) fn prevent_allow(_: &Request<'_>, _: &Device) -> Answer {
     Ok(Outcome::Good)
 }
@@ -39,7 +39,7 @@ pub(super) fn whole_range_16(request: &Request<'_>, device: &Device) -> Answer {
 }
 
 /// There is nothing to write back. Nothing is fetched ahead either, which PRE-FETCH reports as GOOD
-/// (SBC-3 5.7: CONDITION MET would say that the blocks are in the cache).
+/// (SBC-3 5.8: CONDITION MET would say that the blocks are in the cache).
 fn on_medium(device: &Device, lba: Lba, count: BlockCount) -> Answer {
     let range = device.unit.geometry().range(lba, count);
     range

@@ -1,4 +1,4 @@
-//! The mode pages there are, and what of them can be changed (SPC-4 7.5, SBC-3 6.4).
+//! The mode pages there are, and what of them can be changed (mode parameters: SPC-4 7.5, SBC-3 6).
 
 use super::sense::SenseForm;
 use super::state::Device;

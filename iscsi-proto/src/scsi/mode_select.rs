@@ -17,7 +17,7 @@ pub(super) fn mode_select_10(request: &Request<'_>, device: &Device) -> Answer {
     select(request, device, request.cdb.length(7, 2), Header::Long)
 }
 
-/// The mode parameter headers of the two commands (SPC-4 7.5.5).
+/// The mode parameter headers of the two commands (SPC-4 7.5).
 #[derive(Clone, Copy)]
 enum Header {
     /// Four bytes, the last one BLOCK DESCRIPTOR LENGTH.
@@ -57,7 +57,7 @@ fn select(request: &Request<'_>, device: &Device, length: usize, header: Header)
 }
 
 /// Where the pages begin. MODE DATA LENGTH, MEDIUM TYPE and the device-specific parameter are
-/// ignored (SPC-4 7.5.4: reserved; SBC-3 6.4.1: WP is ignored). The block descriptor may only say
+/// ignored (SPC-4 7.5: reserved; SBC-3: WP is ignored). The block descriptor may only say
 /// what is so.
 fn skip_descriptor(list: &[u8], device: &Device, header: Header) -> Result<usize, Sense> {
     let (start, length_at, long_lba, length) = match (header, list) {
@@ -129,7 +129,7 @@ fn compare(sent: &[u8], at: usize, code: u8, device: &Device) -> Result<(), Sens
     }
 }
 
-/// Other nexuses are told when something changed (SPC-4 5.9).
+/// Other nexuses are told when something changed (MODE PARAMETERS CHANGED, SPC-4 7.5).
 fn change(request: &Request<'_>, device: &Device, descriptor_sense: bool, protection: bool) {
     let before = page(CONTROL, PageControl::Current, device);
     let mut shared = request.target.shared();

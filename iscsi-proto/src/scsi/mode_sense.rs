@@ -8,7 +8,7 @@ use super::sense::Sense;
 use super::state::Device;
 use crate::blocks::Geometry;
 
-/// DEVICE-SPECIFIC PARAMETER (SBC-3 6.4.1): WP set, DPOFUA not.
+/// DEVICE-SPECIFIC PARAMETER (SBC-3, mode parameter header): WP set, DPOFUA not.
 const WRITE_PROTECTED: u8 = 0x80;
 
 /// MEDIUM TYPE of a direct-access device.

@@ -69,7 +69,7 @@ impl Comparison {
     /// Holds a piece of the range, read from `offset` of the medium, against the initiator's data.
     ///
     /// # Errors
-    /// MISCOMPARE with the offset of the first byte that differs (SBC-3 5.30).
+    /// MISCOMPARE with the offset of the first byte that differs (SBC-3 5.29, VERIFY (10)).
     pub fn compare(&self, offset: ByteOffset, piece: &[u8]) -> Result<(), Sense> {
         let length = self.expected.len().max(1);
         let skipped = offset.0.saturating_sub(self.range.offset().0);

@@ -12,8 +12,16 @@ use super::state::Device;
 /// Length of the basic parameter list, the only one supported.
 const LIST_BYTES: usize = 24;
 
-/// SPEC_I_PT, ALL_TG_PT and APTPL in byte 20: registrations for other ports, or beyond a power loss.
-const UNSUPPORTED: u8 = 0x0D;
+/// SPEC_I_PT in byte 20: registers other initiator ports. An invalid field with every service action
+/// but REGISTER, and with that one because the feature is not supported.
+const SPEC_I_PT: u8 = 0x08;
+
+/// ALL_TG_PT and APTPL in byte 20: registrations for other target ports, or beyond a power loss. Not
+/// supported; "shall be ignored for all other service actions" than the two that register.
+const ALL_TG_PT_AND_APTPL: u8 = 0x05;
+
+/// REGISTER and REGISTER AND IGNORE EXISTING KEY.
+const REGISTERING: [u8; 2] = [0x00, 0x06];
 
 /// The parameter list.
 #[derive(Clone, Copy)]
@@ -96,10 +104,10 @@ fn carry_out(
     let Some(data) = request.data_out else {
         return Ok(Outcome::NeedData(LIST_BYTES as u32));
     };
-    let list = parse(data)?;
+    let list = parse(data, REGISTERING.contains(&request.cdb.service_action()))?;
     let mut shared = request.target.shared();
     let reservations = &mut shared.unit(device).reservations;
-    // SPC-2 5.5.1: not while RESERVE is in force, whoever sent it.
+    // SPC-2, reserve/release management: not while RESERVE is in force, whoever sent it.
     if reservations.reserved_by.is_some() {
         return Ok(Outcome::ReservationConflict);
     }
@@ -115,11 +123,16 @@ fn carry_out(
     }
 }
 
-fn parse(data: &[u8]) -> Result<List, Sense> {
+fn parse(data: &[u8], registering: bool) -> Result<List, Sense> {
     let data: &[u8; LIST_BYTES] = data
         .try_into()
         .map_err(|_| Condition::ParameterListLengthError)?;
-    let unsupported = data[20] & UNSUPPORTED;
+    let refused = if registering {
+        SPEC_I_PT | ALL_TG_PT_AND_APTPL
+    } else {
+        SPEC_I_PT
+    };
+    let unsupported = data[20] & refused;
     if unsupported != 0 {
         return Err(Sense::parameter_bit(
             20,

@@ -1,4 +1,4 @@
-//! READ (6), (10), (12) and (16) (SBC-3 5.10 to 5.13).
+//! READ (10), (12) and (16) (SBC-3 5.11 to 5.13) and READ (6), which SBC-3 left to SBC-2.
 
 use super::outcome::{Answer, Outcome};
 use super::request::Request;

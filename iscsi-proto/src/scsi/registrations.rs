@@ -62,7 +62,7 @@ impl Reservations {
         Ok(Effects::default())
     }
 
-    /// The reservation ends with its only holder's registration (SPC-4 5.13.11.3).
+    /// The reservation ends with its only holder's registration (SPC-4 5.13, unregistering).
     fn unregister(&mut self, port: &InitiatorPort) -> Effects {
         let held = self.held.clone().filter(|_| self.holds(port));
         self.registrations.retain(|known| known.port != *port);
@@ -118,7 +118,7 @@ impl Reservations {
         })
     }
 
-    /// PREEMPT (SPC-4 5.13.11.4): removes the registrations under `victim`; takes the reservation
+    /// PREEMPT (SPC-4 5.13): removes the registrations under `victim`; takes the reservation
     /// over when `victim` is its holder's key, or zero where all registrants hold it. `kind` is
     /// looked at only then.
     pub(super) fn preempt(
@@ -151,7 +151,7 @@ impl Reservations {
     ) -> Change {
         let kind = kind.map_err(Refusal::Check)?;
         let mut effects = self.strike(|known| known.port != *port && falls(known));
-        // SPC-4 5.13.11.4.2: "if the type or scope has changed", those whose registration stays
+        // SPC-4 5.13: "if the type or scope has changed", those whose registration stays
         // are told.
         if old.kind != kind {
             effects
@@ -192,7 +192,7 @@ impl Reservations {
         }
     }
 
-    /// Those who shared a released reservation are told (SPC-4 5.13.11.2.2).
+    /// Those who shared a released reservation are told (SPC-4 5.13, releasing).
     fn released(&self, kind: Kind, port: &InitiatorPort) -> Effects {
         let attentions = if kind.shared() {
             self.others(port, Condition::ReservationsReleased)

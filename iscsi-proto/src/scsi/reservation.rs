@@ -4,7 +4,7 @@
 use super::commands::Access;
 use super::nexus::{InitiatorPort, Nexus};
 
-/// The persistent reservation types (SPC-4 table 54).
+/// The persistent reservation types (SPC-4 6.15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     WriteExclusive,
@@ -108,7 +108,7 @@ impl Reservations {
         })
     }
 
-    /// Whether a command of that nexus conflicts (SPC-4 table 52, SBC-3 table 13).
+    /// Whether a command of that nexus conflicts: the tables named at [`Access`].
     pub(super) fn conflict(&self, nexus: &Nexus, access: Access) -> bool {
         if self.reserved_by.is_some_and(|owner| owner != nexus.id()) {
             return access != Access::Always;
@@ -121,7 +121,7 @@ impl Reservations {
         match access {
             Access::Always | Access::Free => false,
             Access::Reading => held.kind.excludes_reading(),
-            Access::Changing => true,
+            Access::Changing | Access::AlwaysIf(_) => true,
         }
     }
 }
@@ -156,7 +156,7 @@ mod tests {
         }
     }
 
-    /// SPC-4 table 52: type; may a registered nexus read, change; may an unregistered one.
+    /// SPC-4 5.13: type; may a registered nexus read, change; may an unregistered one.
     #[test]
     fn six_types_against_three_nexuses() {
         let table = [

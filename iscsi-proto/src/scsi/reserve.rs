@@ -1,11 +1,11 @@
-//! RESERVE and RELEASE, (6) and (10) (SPC-2 7.16 to 7.22), without extents or third parties.
+//! RESERVE and RELEASE, (6) and (10) (SPC-2, reserve/release management), without extents or third parties.
 
 use super::outcome::{Answer, Outcome};
 use super::request::Request;
 use super::state::Device;
 
 /// Reserves the logical unit for this nexus. "Conflict" where persistent reservations are in use:
-/// REPORT CAPABILITIES says CRH zero (SPC-4 5.13.3).
+/// REPORT CAPABILITIES says CRH zero (SPC-4 5.13).
 pub(super) fn reserve(request: &Request<'_>, device: &Device) -> Answer {
     let mut shared = request.target.shared();
     // A nexus that was lost meanwhile would never give the reservation back.

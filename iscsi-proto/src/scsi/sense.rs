@@ -12,7 +12,7 @@ pub enum SenseForm {
     Descriptor,
 }
 
-/// The first byte, and bit where one is to blame, of a refused field (SPC-4 4.5.2.4.2).
+/// The first byte, and bit where one is to blame, of a refused field (SPC-4 4.5, field pointer).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FieldPointer {
     in_cdb: bool,
@@ -59,7 +59,7 @@ impl Sense {
     }
 
     /// VERIFY found the first difference at byte `offset` of the data that the initiator sent
-    /// (SBC-3 5.30: INFORMATION holds the offset).
+    /// (SBC-3 5.29: INFORMATION holds the offset).
     #[must_use]
     pub const fn miscompare(offset: u64) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! REPORT SUPPORTED OPERATION CODES and REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS (SPC-4 6.35, 6.36).
 
-use super::commands::{self, Access, Command};
+use super::commands::{self, Command};
 use super::outcome::Answer;
 use super::request::{Request, data_in};
 use super::sense::Sense;
@@ -70,7 +70,7 @@ fn one(command: Option<&Command>, timeouts: bool) -> Vec<u8> {
 
 /// Command timeouts descriptor (SPC-4 6.35.4); no nominal time is given.
 fn timeouts_descriptor(command: &Command) -> [u8; 12] {
-    let seconds = if command.access == Access::Reading {
+    let seconds = if command.is_slow() {
         MEDIUM_SECONDS
     } else {
         PROMPT_SECONDS

@@ -197,7 +197,7 @@ impl Target {
                 .shared()
                 .unit(device)
                 .reservations
-                .conflict(nexus, command.access);
+                .conflict(nexus, command.access(request.cdb));
             if conflict {
                 return Some(Ok(Outcome::ReservationConflict));
             }

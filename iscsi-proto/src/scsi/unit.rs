@@ -2,7 +2,7 @@
 
 use crate::blocks::Geometry;
 
-/// Length of the PRODUCT IDENTIFICATION field (SPC-4 table 175).
+/// Length of the PRODUCT IDENTIFICATION field (SPC-4 6.6).
 const PRODUCT_BYTES: usize = 16;
 
 /// A disk as a logical unit. Frozen for the target's life.
@@ -62,7 +62,7 @@ impl LogicalUnit {
         format!("{:016x}", self.unique)
     }
 
-    /// The locally assigned NAA designator (SPC-4 7.8.6.6.4): 3h and the low 60 bits.
+    /// The locally assigned NAA designator (SPC-4 7.8, Device Identification): 3h and the low 60 bits.
     pub(super) const fn naa(&self) -> u64 {
         0x3 << 60 | (self.unique & ((1 << 60) - 1))
     }

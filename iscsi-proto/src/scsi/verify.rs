@@ -1,4 +1,4 @@
-//! VERIFY (10), (12) and (16) (SBC-3 5.30 to 5.33).
+//! VERIFY (10), (12) and (16) (SBC-3 5.29 to 5.31).
 
 use bytes::Bytes;
 

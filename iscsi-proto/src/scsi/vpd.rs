@@ -1,4 +1,4 @@
-//! Vital product data pages (SPC-4 7.8, SBC-3 6.5).
+//! Vital product data pages (SPC-4 7.8, SBC-3 6).
 
 use super::inquiry::VENDOR;
 use super::read::MAX_TRANSFER_BYTES;
@@ -15,7 +15,7 @@ const GRANULARITY_BYTES: u32 = 4096;
 /// MEDIUM ROTATION RATE: no rotating medium, so that no host defragments or reorders.
 const NON_ROTATING: u16 = 0x0001;
 
-/// PROTOCOL IDENTIFIER of iSCSI (SPC-4 table 480), in the upper half of a designator's first byte.
+/// PROTOCOL IDENTIFIER of iSCSI (SPC-4, protocol identifiers), in the upper half of a designator's first byte.
 const ISCSI: u8 = 0x50;
 
 /// The pages there are, ascending, each with what makes its content.
@@ -51,7 +51,7 @@ fn serial_number(unit: &LogicalUnit, _: &str) -> Vec<u8> {
     unit.serial().into_bytes()
 }
 
-/// Device identification (SPC-4 7.8.6). The logical unit's own designators are unique to the disk
+/// Device identification (SPC-4 7.8). The logical unit's own designators are unique to the disk
 /// of one grant; the target's are shared by its disks.
 fn identification(unit: &LogicalUnit, target: &str) -> Vec<u8> {
     let vendor_id = [VENDOR.as_slice(), unit.serial().as_bytes()].concat();
@@ -77,14 +77,14 @@ fn designator(code_set: u8, kind: u8, name: &[u8]) -> Vec<u8> {
 }
 
 /// SCSI name string: null-terminated, null-padded to a multiple of four, at most 252 bytes
-/// (SPC-4 7.8.6.11).
+/// (SPC-4 7.8).
 fn scsi_name(name: &str) -> Vec<u8> {
     let mut bytes: Vec<u8> = name.bytes().take(251).collect();
     bytes.resize((bytes.len() + 1).next_multiple_of(4), 0);
     bytes
 }
 
-/// Block limits (SBC-3 6.5.3). Everything about unmapping and writing the same stays zero: nothing
+/// Block limits (SBC-3 6). Everything about unmapping and writing the same stays zero: nothing
 /// is ever written.
 fn block_limits(unit: &LogicalUnit, _: &str) -> Vec<u8> {
     let size = unit.geometry().block_size().bytes();
@@ -97,14 +97,14 @@ fn block_limits(unit: &LogicalUnit, _: &str) -> Vec<u8> {
     limits
 }
 
-/// Block device characteristics (SBC-3 6.5.2).
+/// Block device characteristics (SBC-3 6).
 fn characteristics(_: &LogicalUnit, _: &str) -> Vec<u8> {
     let mut page = NON_ROTATING.to_be_bytes().to_vec();
     page.resize(0x3C, 0);
     page
 }
 
-/// Logical block provisioning (SBC-3 6.5.4): fully provisioned as far as an initiator can tell.
+/// Logical block provisioning (SBC-3 6): fully provisioned as far as an initiator can tell.
 fn provisioning(_: &LogicalUnit, _: &str) -> Vec<u8> {
     vec![0; 4]
 }

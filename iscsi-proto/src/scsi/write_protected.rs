@@ -1,5 +1,5 @@
 //! Every command that would change the medium. The descriptor block is judged as if the command
-//! were carried out; then the medium is write protected (SBC-3 4.13).
+//! were carried out; then the medium is write protected (SBC-3, write protection).
 
 use super::condition::Condition;
 use super::outcome::{Answer, Outcome};
@@ -75,7 +75,28 @@ pub(super) fn unmap(request: &Request<'_>, _: &Device) -> Answer {
     }
 }
 
-/// FORMAT UNIT, REASSIGN BLOCKS and SANITIZE, which name no range.
+/// FORMAT UNIT. FMTPINFO asks for protection information, which is not supported.
+pub(super) fn format_unit(request: &Request<'_>, _: &Device) -> Answer {
+    if request.cdb.byte(1) & 0xC0 == 0 {
+        Err(Condition::WriteProtected.into())
+    } else {
+        Err(Sense::cdb_bit(1, 7))
+    }
+}
+
+/// SANITIZE, service action OVERWRITE. Its parameter list is a header of four bytes and a pattern of
+/// one byte to one block; another PARAMETER LIST LENGTH is an invalid field of the descriptor block.
+/// The other service actions have no list, so their usage maps refuse every length but zero.
+pub(super) fn sanitize_overwrite(request: &Request<'_>, device: &Device) -> Answer {
+    let block = u64::from(device.unit.geometry().block_size().bytes());
+    if (5..=block + 4).contains(&request.cdb.number(7, 2)) {
+        Err(Condition::WriteProtected.into())
+    } else {
+        Err(Sense::cdb_field(7))
+    }
+}
+
+/// REASSIGN BLOCKS and the other service actions of SANITIZE, which name no range.
 pub(super) fn refuse(_: &Request<'_>, _: &Device) -> Answer {
     Err(Condition::WriteProtected.into())
 }

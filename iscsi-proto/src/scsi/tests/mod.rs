@@ -2,6 +2,7 @@
 //! are literal on purpose: the crate's own constants must not vouch for themselves.
 
 mod attentions;
+mod conflicts;
 mod inquiry;
 mod mode;
 mod parameters;
@@ -11,6 +12,7 @@ mod reads;
 mod registry;
 mod reserve;
 mod sectors;
+mod supported;
 mod writes;
 
 use super::{Cdb, InitiatorPort, LogicalUnit, Lun, Nexus, Outcome, SenseForm, Target};

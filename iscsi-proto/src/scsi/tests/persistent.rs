@@ -197,22 +197,38 @@ fn fields_that_are_not_supported() {
     assert_eq!(sense(rig.send(0, &command(1, 23))), [5, 0x1A, 0x00]);
     assert_eq!(blamed(rig.send(0, &command(0x11, 24))), (2, Some(7)));
     assert_eq!(blamed(rig.send(0, &command(2, 24))), (2, Some(3)));
-    // APTPL, ALL_TG_PT, SPEC_I_PT.
-    for bit in [0, 2, 3] {
-        let mut list = [0; 24];
-        list[15] = 1;
-        list[20] = 1 << bit;
-        let outcome = rig.send_with(&rig.first, &[0x5F, 0, 0, 0, 0, 0, 0, 0, 24, 0], &list);
-        let bytes = sense_bytes(outcome);
-        assert_eq!([bytes[2], bytes[12], bytes[13]], [5, 0x26, 0x00]);
-        assert_eq!(bytes[15..], [0x88 | bit, 0, 20]);
-    }
-    assert_eq!(rig.prin(0), [0; 8]);
-    // Service actions that do not exist.
+    // Service actions that do not exist; REGISTER AND MOVE (07h) and REPLACE LOST RESERVATION (08h).
     for action in 4..0x20 {
         assert_eq!(blamed(rig.send(0, &[0x5E, action])), (1, Some(4)));
     }
-    assert_eq!(blamed(rig.send(0, &[0x5F, 0x07])), (1, Some(4)));
+    for action in 7..0x20 {
+        assert_eq!(blamed(rig.send(0, &[0x5F, action])), (1, Some(4)));
+    }
+}
+
+/// APTPL (bit 0) and ALL_TG_PT (bit 2) are refused by the two service actions that register and
+/// ignored by the others; SPEC_I_PT (bit 3) is an invalid field with all of them.
+#[test]
+fn registrations_for_other_ports_or_beyond_a_power_loss() {
+    let send = |rig: &Rig, action, bit: u8| {
+        let mut list = [0; 24];
+        (list[7], list[15], list[20]) = (0xA1, 0xA1, 1 << bit);
+        let kind = if action == 1 { 3 } else { 0 };
+        let command = [0x5F, action, kind, 0, 0, 0, 0, 0, 24, 0];
+        rig.send_with(&rig.first, &command, &list)
+    };
+    for (action, bit) in (0..=6).flat_map(|action| [0, 2, 3].map(|bit| (action, bit))) {
+        let rig = registered();
+        let outcome = send(&rig, action, bit);
+        if bit == 3 || [0, 6].contains(&action) {
+            let bytes = sense_bytes(outcome);
+            assert_eq!([bytes[2], bytes[12], bytes[13]], [5, 0x26, 0x00]);
+            assert_eq!(bytes[15..], [0x88 | bit, 0, 20]);
+            assert_eq!(rig.prin(0)[3], 2, "action {action}: nothing was changed");
+        } else {
+            assert_eq!(outcome, Outcome::Good, "action {action}, bit {bit}");
+        }
+    }
 }
 
 #[test]

@@ -113,17 +113,74 @@ fn writing_nothing_is_no_write() {
 }
 
 #[test]
-fn commands_that_other_targets_were_broken_by_do_not_exist() {
+fn sanitize_takes_a_pattern_of_one_byte_to_one_block() {
     let rig = rig();
-    // EXTENDED COPY, RECEIVE COPY RESULTS, READ BUFFER, WRITE BUFFER, LOG SELECT, LOG SENSE, SEND
-    // DIAGNOSTIC, XDWRITEREAD (bidirectional), READ LONG (10), variable length.
-    for opcode in [
-        0x83, 0x84, 0x3C, 0x3B, 0x4C, 0x4D, 0x1D, 0x53, 0x3E, 0x7F, 0x9C,
-    ] {
-        assert_eq!(
-            sense(rig.send(0, &[opcode])),
-            [5, 0x20, 0x00],
-            "{opcode:#04x}"
-        );
+    let overwrite = |lun, length: u16| {
+        let [high, low] = length.to_be_bytes();
+        rig.send(lun, &[0x48, 0x81, 0, 0, 0, 0, 0, high, low, 0])
+    };
+    for (lun, block) in [(0, 512), (1, 4096)] {
+        for length in [5, 8, block + 4] {
+            assert_eq!(sense(overwrite(lun, length)), [7, 0x27, 0x00], "{length}");
+        }
+        for length in [0, 1, 4, block + 5, 0xFFFF] {
+            assert_eq!(blamed(overwrite(lun, length)), (7, None), "{length}");
+        }
+    }
+    // BLOCK ERASE, CRYPTOGRAPHIC ERASE and EXIT FAILURE MODE have no parameter list.
+    for action in [0x02, 0x03, 0x1F] {
+        let with_list = [0x48, action, 0, 0, 0, 0, 0, 0, 8, 0];
+        assert_eq!(blamed(rig.send(0, &with_list)), (8, Some(3)), "{action}");
+    }
+}
+
+#[test]
+fn formatting_with_protection_information_is_not_supported() {
+    let rig = rig();
+    for fmtpinfo in [0x40, 0x80, 0xC0] {
+        let command = [0x04, fmtpinfo, 0, 0, 0, 0];
+        assert_eq!(blamed(rig.send(0, &command)), (1, Some(7)));
+    }
+    // FMTDATA, CMPLST, LONGLIST and every defect list format end as the plain command does.
+    let command = [0x04, 0x3F, 0, 0, 0x01, 0];
+    assert_eq!(sense(rig.send(0, &command)), [7, 0x27, 0x00]);
+}
+
+/// Commands that other targets were broken by, and those of feature sets that this one has not.
+#[test]
+fn commands_that_do_not_exist() {
+    let rig = rig();
+    let refused: [(&str, &[u8]); 16] = [
+        ("EXTENDED COPY, POPULATE TOKEN, WRITE USING TOKEN", &[0x83]),
+        ("RECEIVE COPY RESULTS, RECEIVE ROD TOKEN", &[0x84]),
+        ("READ BUFFER, WRITE BUFFER", &[0x3C, 0x3B, 0x9B]),
+        ("LOG SELECT, LOG SENSE", &[0x4C, 0x4D]),
+        ("SEND DIAGNOSTIC, RECEIVE DIAGNOSTIC", &[0x1D, 0x1C]),
+        ("SECURITY PROTOCOL IN and OUT", &[0xA2, 0xB5]),
+        ("ATA PASS-THROUGH (16), (12)", &[0x85, 0xA1]),
+        ("ACCESS CONTROL IN and OUT", &[0x86, 0x87]),
+        ("READ and WRITE ATTRIBUTE", &[0x8C, 0x8D]),
+        ("READ LONG (10)", &[0x3E]),
+        (
+            "XDWRITE, XPWRITE, XDREAD, XDWRITEREAD",
+            &[0x50, 0x51, 0x52, 0x53],
+        ),
+        ("variable length: type 2 protection, XOR", &[0x7F]),
+        ("WRITE ATOMIC, WRITE STREAM (SBC-4)", &[0x9C, 0x9A]),
+        ("MAINTENANCE OUT", &[0xA4]),
+        ("zones (ZBC)", &[0x94, 0x95]),
+        (
+            "REZERO UNIT, SEEK, COPY, CHANGE DEFINITION",
+            &[0x01, 0x0B, 0x2B, 0x18, 0x40],
+        ),
+    ];
+    for (names, opcodes) in refused {
+        for opcode in opcodes {
+            assert_eq!(sense(rig.send(0, &[*opcode])), [5, 0x20, 0x00], "{names}");
+        }
+    }
+    // READ LONG (16), REPORT REFERRALS; REPORT TARGET PORT GROUPS, REPORT TIMESTAMP.
+    for (opcode, action) in [(0x9E, 0x11), (0x9E, 0x13), (0xA3, 0x0A), (0xA3, 0x0F)] {
+        assert_eq!(blamed(rig.send(0, &[opcode, action])), (1, Some(4)));
     }
 }
