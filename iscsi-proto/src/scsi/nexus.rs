@@ -1,6 +1,5 @@
 //! I_T nexuses: who sends commands, and the unit attentions that wait for each of them.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -104,10 +103,13 @@ const fn bit(number: u8) -> u64 {
     1 << (number % 64)
 }
 
-/// The unit attentions of one nexus in one logical unit, oldest first. Each condition waits at most
-/// once (SAM-5 5.14.1), so the queue is as short as the list of conditions.
+/// Most unit attentions that wait for one nexus in one logical unit: the seven conditions there are.
+const MAX_ATTENTIONS: usize = 7;
+
+/// The unit attentions of one nexus in one logical unit, oldest first, then nothing. Each condition
+/// waits at most once (SAM-5 5.14), so there is room for all of them, in as many bytes.
 #[derive(Debug, Default)]
-pub(super) struct Attentions(VecDeque<Condition>);
+pub(super) struct Attentions([Option<Condition>; MAX_ATTENTIONS]);
 
 impl Attentions {
     /// A reset takes the place of everything that happened before it.
@@ -116,19 +118,26 @@ impl Attentions {
             condition,
             Condition::PowerOnOrReset | Condition::DeviceReset
         ) {
-            self.0.clear();
+            self.0 = Default::default();
         }
-        if !self.0.contains(&condition) {
-            self.0.push_back(condition);
+        if self.0.contains(&Some(condition)) {
+            return;
+        }
+        if let Some(free) = self.0.iter_mut().find(|place| place.is_none()) {
+            *free = Some(condition);
         }
     }
 
     pub(super) fn pop(&mut self) -> Option<Condition> {
-        self.0.pop_front()
+        let [oldest, ..] = &mut self.0;
+        let oldest = oldest.take();
+        self.0.rotate_left(1);
+        oldest
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        let [oldest, ..] = &self.0;
+        oldest.is_none()
     }
 }
 
@@ -176,5 +185,26 @@ mod tests {
         attentions.push(Condition::DeviceReset);
         assert_eq!(attentions.pop(), Some(Condition::DeviceReset));
         assert!(attentions.is_empty());
+    }
+
+    #[test]
+    fn there_is_room_for_every_condition_in_a_byte_each() {
+        let conditions = [
+            Condition::PowerOnOrReset,
+            Condition::ModeParametersChanged,
+            Condition::CommandsCleared,
+            Condition::ReservationsPreempted,
+            Condition::ReservationsReleased,
+            Condition::RegistrationsPreempted,
+        ];
+        let mut attentions = Attentions::default();
+        for condition in conditions.iter().chain(&conditions[1..]) {
+            attentions.push(*condition);
+        }
+        for condition in conditions {
+            assert_eq!(attentions.pop(), Some(condition));
+        }
+        assert_eq!(attentions.pop(), None);
+        assert_eq!(size_of::<Attentions>(), 7);
     }
 }

@@ -97,6 +97,17 @@ pub(super) struct UnitState {
     pub(super) reservations: Reservations,
 }
 
+impl UnitState {
+    /// A unit attention for one nexus in logical unit `number`, which this is the state of.
+    pub(super) fn establish(&mut self, number: u8, nexus: &Nexus, condition: Condition) {
+        self.attentions
+            .entry(nexus.id())
+            .or_default()
+            .push(condition);
+        nexus.mark_attention(number, true);
+    }
+}
+
 impl Shared {
     pub(super) fn unit(&mut self, device: &Device) -> &mut UnitState {
         self.units.entry(device.unit.number()).or_default()
@@ -133,20 +144,19 @@ impl Shared {
         let number = device.unit.number();
         let state = self.units.entry(number).or_default();
         for nexus in self.nexuses.values().filter(|nexus| which(nexus)) {
-            state
-                .attentions
-                .entry(nexus.id())
-                .or_default()
-                .push(condition);
-            nexus.mark_attention(number, true);
+            state.establish(number, nexus, condition);
         }
     }
 
     /// Takes the oldest unit attention of a nexus.
     pub(super) fn take_attention(&mut self, device: &Device, nexus: &Nexus) -> Option<Condition> {
-        let attentions = self.unit(device).attentions.get_mut(&nexus.id())?;
-        let condition = attentions.pop();
-        nexus.mark_attention(device.unit.number(), !attentions.is_empty());
+        let attentions = &mut self.unit(device).attentions;
+        let waiting = attentions.get_mut(&nexus.id())?;
+        let condition = waiting.pop();
+        if waiting.is_empty() {
+            attentions.remove(&nexus.id());
+            nexus.mark_attention(device.unit.number(), false);
+        }
         condition
     }
 

@@ -14,8 +14,12 @@ use super::sense::{Sense, SenseForm};
 use super::state::{Device, Shared};
 use super::unit::LogicalUnit;
 
-/// Most nexuses, so sessions, of one target at a time. Bounds the shared state.
-const MAX_NEXUSES: usize = 64;
+/// Most nexuses, so sessions, of one target at a time: 200 readers of one grant, and room for those
+/// that log in anew before their old session is found dead. Bounds the shared state: a nexus is 1 KiB
+/// of counters, its names, and up to 40 bytes for each logical unit where a unit attention waits for
+/// it (7 for the conditions, 8 for the key, the rest for the tree). With 255 units that is 12 KiB when
+/// it begins and 2 KiB once it has looked at each of them; at most 3 MiB for all of a target.
+const MAX_NEXUSES: usize = 256;
 
 /// A SCSI target device with one port. Sessions share it; everything takes `&self`.
 #[derive(Debug)]
@@ -70,7 +74,7 @@ impl Target {
     /// ends in a unit attention (SAM-5 5.14). A nexus of the same port that is still there is lost.
     ///
     /// # Errors
-    /// [`TooManyNexuses`] when there are 64 others.
+    /// [`TooManyNexuses`] when there are 256 others.
     pub fn attach(&self, port: InitiatorPort) -> Result<Nexus, TooManyNexuses> {
         let mut shared = self.shared();
         if let Some(old) = shared
@@ -86,9 +90,10 @@ impl Target {
         }
         let nexus = shared.begin(port);
         for device in self.devices.values() {
-            shared.attention(device, Condition::PowerOnOrReset, |other| {
-                other.id() == nexus.id()
-            });
+            let number = device.unit.number();
+            shared
+                .unit(device)
+                .establish(number, &nexus, Condition::PowerOnOrReset);
         }
         Ok(nexus)
     }

@@ -112,14 +112,35 @@ fn a_port_that_comes_back_is_a_new_nexus() {
 #[test]
 fn nexuses_are_bounded_and_given_back() {
     let rig = rig();
-    let more: Vec<_> = (3..=64)
+    let more: Vec<_> = (3..=256)
         .map(|number| rig.target.attach(port(number)).unwrap())
         .collect();
-    assert_eq!(rig.target.attach(port(65)).unwrap_err(), TooManyNexuses);
+    assert_eq!(rig.target.attach(port(257)).unwrap_err(), TooManyNexuses);
     // A port that reconnects needs no further place.
-    assert!(rig.target.attach(port(64)).is_ok());
+    assert!(rig.target.attach(port(256)).is_ok());
     rig.target.nexus_lost(&more[0]);
-    assert!(rig.target.attach(port(65)).is_ok());
+    assert!(rig.target.attach(port(257)).is_ok());
+}
+
+#[test]
+fn two_hundred_sessions_read_255_disks() {
+    let geometry = Geometry::new(BlockCount(8), BlockSize::B512).unwrap();
+    let unit = |number| LogicalUnit::new(number, geometry, "x", u64::from(number));
+    let target = Target::new(NAME, (0..255).map(unit).collect()).unwrap();
+    let nexuses: Vec<_> = (1..=200)
+        .map(|number| target.attach(port(number)).unwrap())
+        .collect();
+    let read = cdb(&[0x28, 0, 0, 0, 0, 0, 0, 0, 8, 0]);
+    for (nexus, number) in nexuses
+        .iter()
+        .flat_map(|nexus| (0..255).map(move |number| (nexus, number)))
+    {
+        let lun = Lun::peripheral(number);
+        let first = target.execute(nexus, lun, &read, None);
+        assert_eq!(sense(first), [6, 0x29, 0x00]);
+        let second = target.execute(nexus, lun, &read, None);
+        assert!(matches!(second, Outcome::Read(_)));
+    }
 }
 
 #[test]

@@ -63,10 +63,11 @@ fn rig() -> Rig {
     rig
 }
 
-fn port(number: u8) -> InitiatorPort {
+fn port(number: u16) -> InitiatorPort {
+    let [high, low] = number.to_be_bytes();
     InitiatorPort {
         name: format!("iqn.2026-11.test:host{number}"),
-        isid: [0x80, 0, 0, 0, 0, number],
+        isid: [0x80, 0, 0, 0, high, low],
     }
 }
 
