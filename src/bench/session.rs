@@ -49,6 +49,8 @@ pub(super) struct Session<S> {
     tasks: Vec<Task>,
     /// Go on when the target asks for a logout.
     stubborn: bool,
+    /// The target has rejected a read: it gets no more, or the two would do nothing else.
+    rejected: bool,
     live: Arc<Live>,
     tally: Tally,
 }
@@ -79,6 +81,7 @@ where
             load,
             tasks: Vec::new(),
             stubborn,
+            rejected: false,
             live,
             tally: Tally::default(),
         }
@@ -137,12 +140,10 @@ where
 
     fn submit(&mut self) {
         let submitted = Instant::now();
-        loop {
+        while !self.rejected
+            && let Some(slot) = self.pipeline.free_slot()
+        {
             let load = &self.load;
-            // Drawn only when it is used: the order of places does not depend on how often we try.
-            let Some(slot) = self.pipeline.free_slot() else {
-                return;
-            };
             let place = self.order.next();
             let lba = place * u64::from(load.blocks);
             self.pipeline
@@ -190,6 +191,7 @@ where
                     None => {}
                 },
                 PipelineEvent::Rejected { reason, .. } => {
+                    self.rejected = true;
                     self.error(InitiatorError::Rejected(reason).to_string(), 1);
                 }
                 PipelineEvent::AskedToLogOut if !self.stubborn => {
