@@ -7,10 +7,9 @@ use iscsi_proto::Target;
 use iscsi_proto::blocks::{BlockSize, Geometry};
 use iscsi_proto::scsi::{LogicalUnit, Lun};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
 use tracing::{error, info};
 
-use super::limits::BLOCKING_READS;
+use super::places::{DiskKey, Places};
 use super::reader::Medium;
 use crate::grant::{GrantId, GrantState, GrantedDisk, LiveGrant};
 use crate::point::{Catalog, Disk, PointRef};
@@ -18,7 +17,7 @@ use crate::point::{Catalog, Disk, PointRef};
 /// The targets of the grants that somebody has logged in to.
 pub(super) struct Exports {
     catalog: Arc<Catalog>,
-    blocking: Arc<Semaphore>,
+    places: Arc<Places>,
     by_grant: Mutex<HashMap<GrantId, Arc<Export>>>,
 }
 
@@ -26,7 +25,7 @@ pub(super) struct Exports {
 pub(super) struct Export {
     pub(super) target: Arc<Target>,
     grant: Arc<LiveGrant>,
-    media: tokio::sync::Mutex<Weak<Media>>,
+    media: Arc<tokio::sync::Mutex<Weak<Media>>>,
 }
 
 /// A grant's disks, by LUN.
@@ -44,7 +43,7 @@ impl Exports {
     pub(super) fn new(catalog: Arc<Catalog>) -> Self {
         Self {
             catalog,
-            blocking: Arc::new(Semaphore::new(BLOCKING_READS)),
+            places: Arc::new(Places::new()),
             by_grant: Mutex::default(),
         }
     }
@@ -60,7 +59,7 @@ impl Exports {
         let export = Arc::new(Export {
             target: Arc::new(target_of(grant)?),
             grant: Arc::clone(grant),
-            media: tokio::sync::Mutex::default(),
+            media: Arc::default(),
         });
         by_grant.insert(grant.id.clone(), Arc::clone(&export));
         Ok(export)
@@ -68,20 +67,23 @@ impl Exports {
 
     /// The disks of a target, opened for the first of its sessions and closed after the last.
     pub(super) async fn open(&self, export: &Export) -> Arc<Media> {
-        let mut shared = export.media.lock().await;
+        let mut shared = Arc::clone(&export.media).lock_owned().await;
         if let Some(media) = shared.upgrade() {
             return media;
         }
         let catalog = Arc::clone(&self.catalog);
         let grant = Arc::clone(&export.grant);
-        let blocking = Arc::clone(&self.blocking);
-        let opened = tokio::task::spawn_blocking(move || open_media(&catalog, &grant, &blocking));
-        let media = Arc::new(opened.await.unwrap_or_else(|error| {
+        let places = Arc::clone(&self.places);
+        let opened = tokio::task::spawn_blocking(move || {
+            let media = Arc::new(open_media(&catalog, &grant, &places));
+            // The lock goes with the thread: while a source hangs, whoever comes and goes again leaves no second thread behind.
+            *shared = Arc::downgrade(&media);
+            media
+        });
+        opened.await.unwrap_or_else(|error| {
             error!(grant = %export.grant.id, %error, "opening the disks was given up");
-            Media(HashMap::new())
-        }));
-        *shared = Arc::downgrade(&media);
-        media
+            Arc::new(Media(HashMap::new()))
+        })
     }
 }
 
@@ -133,7 +135,7 @@ fn identity(grant: &LiveGrant, disk: &GrantedDisk) -> u64 {
 }
 
 /// Opens the recovery point's disks. One that is missing, or no longer what was granted, fails its reads and leaves the others alone.
-fn open_media(catalog: &Catalog, grant: &LiveGrant, blocking: &Arc<Semaphore>) -> Media {
+fn open_media(catalog: &Catalog, grant: &LiveGrant, places: &Places) -> Media {
     let point = catalog.find(&grant.vm, &PointRef::Id(grant.point.clone()));
     let open = |granted: &GrantedDisk| {
         let opened = match &point {
@@ -152,7 +154,12 @@ fn open_media(catalog: &Catalog, grant: &LiveGrant, blocking: &Arc<Semaphore>) -
         Err(error) => error!(grant = %grant.id, %error, "the recovery point cannot be read"),
     }
     let media = grant.disks.iter().map(|granted| {
-        let medium = Medium::new(&granted.name, open(granted), Arc::clone(blocking));
+        let places = places.of(DiskKey {
+            vm: grant.vm.clone(),
+            point: grant.point.clone(),
+            disk: granted.name.clone(),
+        });
+        let medium = Medium::new(&granted.name, open(granted), places);
         (granted.lun, Arc::new(medium))
     });
     Media(media.collect())

@@ -13,6 +13,7 @@ mod in_flight;
 pub mod limits;
 mod listener;
 mod orders;
+mod places;
 mod reader;
 mod sessions;
 mod tls;

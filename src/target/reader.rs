@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use iscsi_proto::{ByteOffset, ReadBlocks, ReadFault};
-use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
 use super::buffers::{Buffer, Buffers};
-use super::limits::BLOCKING_READS_PER_DISK;
+use super::places::DiskPlaces;
 use crate::point::{Disk, ReadError, Wait};
 
 /// A disk that a grant's sessions read.
@@ -18,10 +17,8 @@ pub(super) struct Medium {
     name: String,
     /// `None`: what the source holds now is not what was granted. Every read fails.
     disk: Option<Arc<Disk>>,
-    /// Reads of this disk that may block at one time.
-    here: Semaphore,
-    /// Reads of all disks that may block at one time.
-    everywhere: Arc<Semaphore>,
+    /// For reads that may block.
+    places: DiskPlaces,
     complained: AtomicBool,
 }
 
@@ -34,12 +31,11 @@ pub(super) enum Hot {
 }
 
 impl Medium {
-    pub(super) fn new(name: &str, disk: Option<Arc<Disk>>, everywhere: Arc<Semaphore>) -> Self {
+    pub(super) fn new(name: &str, disk: Option<Arc<Disk>>, places: DiskPlaces) -> Self {
         Self {
             name: name.to_owned(),
             disk,
-            here: Semaphore::new(BLOCKING_READS_PER_DISK),
-            everywhere,
+            places,
             complained: AtomicBool::new(false),
         }
     }
@@ -68,12 +64,14 @@ impl Medium {
     ) -> Result<Bytes, ReadFault> {
         let fault = ReadFault { at: wanted.offset };
         let disk = self.disk.clone().ok_or(fault)?;
-        // The semaphores are never closed.
-        let _here = self.here.acquire().await.map_err(|_| fault)?;
-        let _everywhere = self.everywhere.acquire().await.map_err(|_| fault)?;
+        let place = self.places.take().await.ok_or(fault)?;
         let read = tokio::task::spawn_blocking(move || {
-            disk.read_at(wanted.offset.0, buffer.as_mut_slice(), Wait::Allowed)
-                .map(|()| buffer.freeze())
+            let outcome = disk
+                .read_at(wanted.offset.0, buffer.as_mut_slice(), Wait::Allowed)
+                .map(|()| buffer.freeze());
+            // Kept until here: the thread is taken for as long as the disk hangs, also when nobody waits for the read any more.
+            drop(place);
+            outcome
         });
         match read.await {
             Ok(outcome) => outcome.map_err(|error| self.fault(wanted, &error)),
