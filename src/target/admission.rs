@@ -1,8 +1,10 @@
 //! Who may hold a connection: counts in all, for each address, and of strangers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::task::AbortHandle;
 
 use super::limits::Limits;
 
@@ -34,8 +36,15 @@ pub(super) enum Full {
 #[derive(Debug)]
 pub(super) struct Admitted {
     gate: Arc<Gate>,
-    network: IpAddr,
+    place: Place,
     kind: Kind,
+}
+
+/// Names an admitted connection. Numbers grow, so the lowest is the oldest.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    network: IpAddr,
+    number: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +56,19 @@ enum Kind {
 
 #[derive(Debug, Default)]
 struct Counts {
-    all: Tally,
-    by_network: HashMap<IpAddr, Tally>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Tally {
     connections: usize,
     strangers: usize,
+    control: usize,
+    by_network: HashMap<IpAddr, Network>,
+    last_number: u64,
+}
+
+/// The connections of one address.
+#[derive(Debug, Default)]
+struct Network {
+    connections: usize,
+    /// Those that have not proven who they are, by number, with what ends them.
+    strangers: BTreeMap<u64, Option<AbortHandle>>,
     control: usize,
 }
 
@@ -70,27 +84,42 @@ impl Gate {
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admitted, Full> {
         let network = network_of(address);
         let mut counts = self.lock();
-        let here = counts.by_network.get(&network).copied().unwrap_or_default();
-        if counts.all.connections >= self.limits.connections {
+        let here = counts.by_network.get(&network);
+        let (connections, strangers) =
+            here.map_or((0, 0), |here| (here.connections, here.strangers.len()));
+        if counts.connections >= self.limits.connections {
             return Err(Full::Connections);
         }
-        if counts.all.strangers >= self.limits.strangers {
-            return Err(Full::Strangers);
-        }
-        if here.connections >= self.limits.connections_per_address {
+        if connections >= self.limits.connections_per_address {
             return Err(Full::Address);
         }
-        if here.strangers >= self.limits.strangers_per_address {
+        if strangers >= self.limits.strangers_per_address {
             return Err(Full::AddressStrangers);
         }
-        counts.all.enter();
-        counts.by_network.entry(network).or_default().enter();
+        let made_room = if counts.strangers >= self.limits.strangers {
+            Some(counts.make_room(strangers).ok_or(Full::Strangers)?)
+        } else {
+            None
+        };
+        let place = counts.enter(network);
         drop(counts);
+        if let Some(task) = made_room {
+            task.abort();
+        }
         Ok(Admitted {
             gate: Arc::clone(self),
-            network,
+            place,
             kind: Kind::Stranger,
         })
+    }
+
+    /// The connection at `place` is ended by `task` should it have to make room.
+    pub(super) fn may_end(&self, place: Place, task: AbortHandle) {
+        let mut counts = self.lock();
+        let here = counts.by_network.get_mut(&place.network);
+        if let Some(entry) = here.and_then(|here| here.strangers.get_mut(&place.number)) {
+            *entry = Some(task);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
@@ -100,10 +129,15 @@ impl Gate {
 }
 
 impl Admitted {
+    /// The name of this connection.
+    pub(super) fn place(&self) -> Place {
+        self.place
+    }
+
     /// The peer has logged in: it no longer counts as a stranger.
     pub(super) fn logged_in(&mut self) {
         if self.kind == Kind::Stranger {
-            self.gate.lock().acquainted(self.network);
+            self.gate.lock().acquainted(self.place);
             self.kind = Kind::Initiator;
         }
     }
@@ -113,16 +147,16 @@ impl Admitted {
         if self.kind == Kind::Stranger {
             let limits = &self.gate.limits;
             let mut counts = self.gate.lock();
-            if counts.all.control >= limits.control_connections {
+            if counts.control >= limits.control_connections {
                 return Err(Full::Control);
             }
-            let here = counts.by_network.entry(self.network).or_default();
+            let here = counts.by_network.entry(self.place.network).or_default();
             if here.control >= limits.control_connections_per_address {
                 return Err(Full::AddressControl);
             }
             here.control += 1;
-            counts.all.control += 1;
-            counts.acquainted(self.network);
+            counts.control += 1;
+            counts.acquainted(self.place);
             drop(counts);
             self.kind = Kind::Control;
         }
@@ -134,44 +168,66 @@ impl Drop for Admitted {
     fn drop(&mut self) {
         let mut counts = self.gate.lock();
         match self.kind {
-            Kind::Stranger => counts.acquainted(self.network),
+            Kind::Stranger => counts.acquainted(self.place),
             Kind::Initiator => {}
-            Kind::Control => counts.control_ended(self.network),
+            Kind::Control => counts.control_ended(self.place.network),
         }
-        counts.leave(self.network);
+        counts.leave(self.place.network);
     }
 }
 
 impl Counts {
-    fn acquainted(&mut self, network: IpAddr) {
-        self.all.strangers = self.all.strangers.saturating_sub(1);
-        if let Some(here) = self.by_network.get_mut(&network) {
-            here.strangers = here.strangers.saturating_sub(1);
+    fn enter(&mut self, network: IpAddr) -> Place {
+        self.last_number += 1;
+        let number = self.last_number;
+        self.connections += 1;
+        self.strangers += 1;
+        let here = self.by_network.entry(network).or_default();
+        here.connections += 1;
+        here.strangers.insert(number, None);
+        Place { network, number }
+    }
+
+    /// Takes the place of the oldest stranger of the address that has most of them, if that has more than `fewer`: whoever
+    /// fills the house makes room for one who does not. Returns what ends it.
+    fn make_room(&mut self, fewer: usize) -> Option<AbortHandle> {
+        let crowd = self.by_network.values_mut();
+        let crowd = crowd.max_by_key(|here| here.strangers.len())?;
+        if crowd.strangers.len() <= fewer {
+            return None;
+        }
+        let (number, task) = crowd
+            .strangers
+            .iter()
+            .find_map(|(number, task)| Some((*number, task.clone()?)))?;
+        crowd.strangers.remove(&number);
+        self.strangers = self.strangers.saturating_sub(1);
+        Some(task)
+    }
+
+    /// No stranger any more; perhaps it had to make room before.
+    fn acquainted(&mut self, place: Place) {
+        let here = self.by_network.get_mut(&place.network);
+        if here.is_some_and(|here| here.strangers.remove(&place.number).is_some()) {
+            self.strangers = self.strangers.saturating_sub(1);
         }
     }
 
     fn control_ended(&mut self, network: IpAddr) {
-        self.all.control = self.all.control.saturating_sub(1);
+        self.control = self.control.saturating_sub(1);
         if let Some(here) = self.by_network.get_mut(&network) {
             here.control = here.control.saturating_sub(1);
         }
     }
 
     fn leave(&mut self, network: IpAddr) {
-        self.all.connections = self.all.connections.saturating_sub(1);
+        self.connections = self.connections.saturating_sub(1);
         if let Some(here) = self.by_network.get_mut(&network) {
             here.connections = here.connections.saturating_sub(1);
             if here.connections == 0 {
                 self.by_network.remove(&network);
             }
         }
-    }
-}
-
-impl Tally {
-    fn enter(&mut self) {
-        self.connections += 1;
-        self.strangers += 1;
     }
 }
 
@@ -187,82 +243,4 @@ fn network_of(address: IpAddr) -> IpAddr {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn gate() -> Arc<Gate> {
-        Gate::new(Limits {
-            connections: 5,
-            connections_per_address: 4,
-            strangers: 3,
-            strangers_per_address: 2,
-            control_connections: 2,
-            control_connections_per_address: 1,
-            ..Limits::default()
-        })
-    }
-
-    fn address(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn strangers_are_counted_for_each_address_and_in_all() {
-        let gate = gate();
-        let first = gate.admit(address("192.0.2.1")).unwrap();
-        let _second = gate.admit(address("192.0.2.1")).unwrap();
-        assert_eq!(
-            gate.admit(address("::ffff:192.0.2.1")).unwrap_err(),
-            Full::AddressStrangers
-        );
-        let _third = gate.admit(address("192.0.2.2")).unwrap();
-        assert_eq!(
-            gate.admit(address("192.0.2.3")).unwrap_err(),
-            Full::Strangers
-        );
-        drop(first);
-        assert!(gate.admit(address("192.0.2.3")).is_ok());
-    }
-
-    #[test]
-    fn a_login_frees_the_strangers_place_but_not_the_connections() {
-        let gate = gate();
-        let mut held = Vec::new();
-        for _ in 0..4 {
-            let mut admitted = gate.admit(address("2001:db8::1")).unwrap();
-            admitted.logged_in();
-            held.push(admitted);
-        }
-        assert_eq!(
-            gate.admit(address("2001:db8::2")).unwrap_err(),
-            Full::Address
-        );
-        let _fifth = gate.admit(address("2001:db8:0:1::2")).unwrap();
-        assert_eq!(
-            gate.admit(address("192.0.2.3")).unwrap_err(),
-            Full::Connections
-        );
-        held.clear();
-        assert_eq!(gate.lock().by_network.len(), 1);
-    }
-
-    #[test]
-    fn the_control_plane_has_limits_of_its_own() {
-        let gate = gate();
-        let mut first = gate.admit(address("192.0.2.1")).unwrap();
-        let mut second = gate.admit(address("192.0.2.1")).unwrap();
-        first.control().unwrap();
-        assert_eq!(second.control(), Err(Full::AddressControl));
-        let mut other = gate.admit(address("192.0.2.2")).unwrap();
-        other.control().unwrap();
-        drop(first);
-        assert_eq!(second.control(), Ok(()));
-        let mut third = gate.admit(address("192.0.2.3")).unwrap();
-        assert_eq!(third.control(), Err(Full::Control));
-        drop((second, other, third));
-        let counts = gate.lock();
-        let all = counts.all;
-        assert_eq!((all.connections, all.strangers, all.control), (0, 0, 0));
-        assert!(counts.by_network.is_empty());
-    }
-}
+mod tests;

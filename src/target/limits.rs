@@ -13,7 +13,8 @@ pub const CONNECTIONS: usize = 4096;
 pub const CONNECTIONS_PER_ADDRESS: usize = 2048;
 
 /// Connections that have not proven who they are: in the TLS handshake or before the end of the iSCSI login.
-/// With [`HANDSHAKE_TIME`] and the login deadline this also bounds how long a flood can hold the door.
+/// With [`HANDSHAKE_TIME`] and the login deadline this also bounds how long a flood can hold the door. When all are taken, the
+/// oldest of the address that has most of them makes room for one that has fewer.
 pub const STRANGERS: usize = 512;
 
 /// Connections of one address that have not proven who they are, so that one address cannot use up [`STRANGERS`].

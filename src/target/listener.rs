@@ -171,11 +171,13 @@ async fn accept_loop(listener: TcpListener, door: Door, connections: TaskTracker
         match door.gate.admit(address.ip()) {
             Ok(admitted) => {
                 let span = tracing::info_span!("connection", %address);
-                connections.spawn(
+                let place = admitted.place();
+                let task = connections.spawn(
                     door.clone()
                         .enter(stream, address, admitted)
                         .instrument(span),
                 );
+                door.gate.may_end(place, task.abort_handle());
             }
             Err(full) => warn!(%address, reason = %full, "connection refused"),
         }
