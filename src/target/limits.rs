@@ -64,6 +64,11 @@ pub const QUIET_INPUT_ROOM: usize = 256;
 /// control PDUs, what waits here cannot.
 pub const WRITE_BATCH_BYTES: usize = 512 * 1024;
 
+/// Bytes that the kernel takes for a connection beyond those that are on their way to the peer. It would take megabytes, and a
+/// NOP-In would have to wait behind them. Together with [`WRITE_BATCH_BYTES`], the PDU that goes over it, and [`TLS_BUFFER`]
+/// less than 100 ms at 100 Mbit/s.
+pub const UNSENT_BYTES: u32 = 128 * 1024;
+
 /// PDUs taken from the protocol machine before they are written.
 pub const WRITE_BATCH_PDUS: usize = 128;
 

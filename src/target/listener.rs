@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,7 @@ use super::DataPlane;
 use super::admission::{Admitted, Gate};
 use super::control::{self, Control};
 use super::driver::{self, Peer};
-use super::limits::{CLOSE_TIME, LAST_WORDS_TIME};
+use super::limits::{CLOSE_TIME, LAST_WORDS_TIME, UNSENT_BYTES};
 use super::tls::{HandshakeError, Plane, Tls};
 use crate::grant::audit::{Event, What};
 
@@ -109,6 +110,13 @@ fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     })
 }
 
+/// What the kernel does with the bytes of a connection.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    // Nagle and delayed ACK together cost 40 ms for each answer.
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES)
+}
+
 /// What an accept loop hands to each connection.
 #[derive(Clone)]
 struct Door {
@@ -186,8 +194,7 @@ async fn accept_loop(listener: TcpListener, door: Door, connections: TaskTracker
 
 impl Door {
     async fn enter(self, stream: TcpStream, address: SocketAddr, mut admitted: Admitted) {
-        // Nagle and delayed ACK together cost 40 ms for each answer.
-        if let Err(error) = stream.set_nodelay(true) {
+        if let Err(error) = prepare(&stream) {
             debug!(%error, "the peer left at once");
             return;
         }
