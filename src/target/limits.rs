@@ -134,6 +134,8 @@ pub struct Limits {
     pub http_idle_time: Duration,
     /// See [`IN_FLIGHT_BYTES`].
     pub in_flight_bytes: u64,
+    /// See [`SEND_STALL`].
+    pub send_stall: Duration,
 }
 
 impl Default for Limits {
@@ -148,6 +150,7 @@ impl Default for Limits {
             handshake_time: HANDSHAKE_TIME,
             http_idle_time: HTTP_IDLE_TIME,
             in_flight_bytes: IN_FLIGHT_BYTES,
+            send_stall: SEND_STALL,
         }
     }
 }

@@ -10,7 +10,7 @@ use iscsi_proto::ShutDown;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 use super::{Done, Driver};
-use crate::target::limits::{INPUT_ROOM, SEND_STALL};
+use crate::target::limits::INPUT_ROOM;
 
 /// The first thing that came.
 pub(super) enum Event {
@@ -115,6 +115,6 @@ where
 
     /// When a peer that takes nothing has had its time.
     pub(super) fn stall_deadline(&self) -> Option<Instant> {
-        (!self.outbox.is_empty()).then(|| self.last_sent + SEND_STALL)
+        (!self.outbox.is_empty()).then(|| self.last_sent + self.plane.limits.send_stall)
     }
 }
