@@ -7,10 +7,13 @@
     reason = "a test fails by panicking"
 )]
 
+mod by_hand;
+mod process;
 mod support;
 
 mod commands;
 mod control;
+mod crowd;
 mod ending;
 mod hostile;
 mod in_flight;
@@ -18,5 +21,11 @@ mod independence;
 mod login;
 mod reads;
 mod sessions;
+mod slow_disk;
+mod slow_reader;
+mod stalls;
 mod tls;
+mod tls_hostile;
+mod torn_down;
 mod tunnel;
+mod wire;

@@ -56,7 +56,7 @@ pub(crate) async fn connect(
 }
 
 /// The alert that ends the handshake; under TLS 1.3 it comes with the first read.
-async fn alert(server: &TestServer, client: &TlsConnector) -> AlertDescription {
+pub(crate) async fn alert(server: &TestServer, client: &TlsConnector) -> AlertDescription {
     let error = match connect(server, client).await {
         Err(error) => error,
         Ok(mut stream) => {

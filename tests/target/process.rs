@@ -1,0 +1,163 @@
+//! A server as a process of its own, whose threads, memory and open files can be counted.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use itemlift::tunnel::Bundle;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::net::TcpStream;
+
+use crate::support::{POINT, VM};
+
+const ITEMLIFT: &str = env!("CARGO_BIN_EXE_itemlift");
+
+/// A running server; killed if a test ends without stopping it.
+pub(crate) struct Process {
+    pub(crate) tls: SocketAddr,
+    pub(crate) plain: SocketAddr,
+    site: Arc<Site>,
+    child: Child,
+}
+
+/// Where a server keeps its things.
+pub(crate) struct Site {
+    dir: tempfile::TempDir,
+}
+
+impl Site {
+    pub(crate) fn new() -> Arc<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Arc::new(Self { dir });
+        fs::create_dir_all(site.point()).unwrap();
+        done(
+            Command::new(ITEMLIFT)
+                .args(["init", "--host", "localhost", "--state"])
+                .arg(site.state()),
+        );
+        site
+    }
+
+    fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// The folder of the recovery point.
+    pub(crate) fn point(&self) -> PathBuf {
+        self.dir.path().join("source").join(VM).join(POINT)
+    }
+
+    /// Starts the server, by `wrapper` if that is not empty.
+    pub(crate) fn serve(self: &Arc<Self>, wrapper: &[String]) -> Process {
+        let [tls, plain] = [(); 2].map(|()| {
+            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            free.local_addr().unwrap()
+        });
+        let source = self.dir.path().join("source");
+        let config = format!(
+            "site = \"test\"\nlisten = [\"{tls}\"]\nplain = \"{plain}\"\n[[source]]\nkind = \"images\"\npath = {source:?}\n"
+        );
+        fs::write(self.state().join("itemlift.toml"), config).unwrap();
+        let words = wrapper.iter().map(String::as_str);
+        let mut words = words.chain([ITEMLIFT, "serve", "--state"]);
+        let mut child = Command::new(words.next().unwrap())
+            .args(words)
+            .arg(self.state())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("{wrapper:?}: {error}: scripts/apt-tools.sh installs it")
+            });
+        let mut ready = String::new();
+        let stdout = child.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut ready).unwrap();
+        let process = Process {
+            tls,
+            plain,
+            site: Arc::clone(self),
+            child,
+        };
+        assert!(ready.starts_with("itemlift is ready"), "{ready}");
+        process
+    }
+}
+
+impl Process {
+    /// A grant on the recovery point.
+    pub(crate) fn grant(&self) -> Bundle {
+        let file = self.site.dir.path().join("bundle.json");
+        let _ = fs::remove_file(&file);
+        let words = ["grant", "create", "--vm", VM, "--os", "bundle", "--out"];
+        done(
+            Command::new(ITEMLIFT)
+                .args(words)
+                .arg(&file)
+                .arg("--state")
+                .arg(self.site.state()),
+        );
+        Bundle::load(&file).unwrap()
+    }
+
+    pub(crate) async fn connect_plain(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.plain).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
+    }
+
+    /// Bytes of memory that are its own.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = fs::read_to_string(self.proc("status")).unwrap();
+        number_of(&status, "VmRSS:") * 1024
+    }
+
+    pub(crate) fn threads(&self) -> u64 {
+        number_of(
+            &fs::read_to_string(self.proc("status")).unwrap(),
+            "Threads:",
+        )
+    }
+
+    pub(crate) fn open_files(&self) -> usize {
+        fs::read_dir(self.proc("fd")).unwrap().count()
+    }
+
+    fn proc(&self, name: &str) -> PathBuf {
+        Path::new("/proc")
+            .join(self.child.id().to_string())
+            .join(name)
+    }
+
+    /// Stops it; the site is left.
+    pub(crate) fn stop(mut self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn number_of(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap()
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+fn done(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {output:?}");
+}
