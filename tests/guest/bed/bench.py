@@ -20,12 +20,13 @@ class Bench:
         self.machine = None
         self.boots = []
         self.timing = []
+        self.figures = []
 
     def run(self, name, scenario):
         """None, or what went wrong. The guest stays up for the next one only if all was well."""
         folder = self.folder / name
         folder.mkdir()
-        case = Case(self.shell(), self.disks, folder, self.timing)
+        case = Case(self.shell(), self.disks, folder, self.timing, self.figures)
         try:
             case.open()
             scenario.run(case)

@@ -6,6 +6,7 @@ import subprocess
 from bed.leaks import HostState
 from bed.script import MountScript
 from bed.server import EARLIER_POINT, Server
+from bed.tunnel import Tunnel
 
 WORK = "/root/work"
 
@@ -13,12 +14,14 @@ WORK = "/root/work"
 class Case:
     """One run of one scenario. Servers start when first asked for and end with it."""
 
-    def __init__(self, shell, disks, folder, timing):
+    def __init__(self, shell, disks, folder, timing, figures):
         self.shell = shell
         self.disks = disks
         self.folder = folder
         self.timing = timing
+        self.figures = figures
         self.servers = []
+        self.tunnels = []
         self.cleanups = []
         self.host = None
 
@@ -39,6 +42,19 @@ class Case:
         server.init()
         server.start()
         return server
+
+    def serve_images(self, images, toml=None, more=""):
+        """A running server with one VM, web01, of these image files; `more` as for Server.init."""
+        server = self.server()
+        server.add_point("web01", [(image.name, image) for image in images], toml=toml)
+        server.init(more)
+        server.start()
+        return server
+
+    def tunnel(self, bundle):
+        tunnel = Tunnel(self.folder, bundle)
+        self.tunnels.append(tunnel)
+        return tunnel
 
     def _file(self, number, name, form):
         return (f"disk{number}.{'raw' if form == 'raw' else 'qcow2'}", self.disks[name].form(form))
@@ -67,6 +83,10 @@ class Case:
             merged.update(self.disks[name].manifests())
         return merged
 
+    def say(self, words):
+        """A figure that the scenario has measured, for the end of the table."""
+        self.figures.append(f"{self.folder.name}: {words}")
+
     def afterwards(self, action):
         """Puts back what the scenario changed on the machine; the last is done first."""
         self.cleanups.append(action)
@@ -78,5 +98,7 @@ class Case:
         return self.host.changes()
 
     def end_servers(self):
+        for tunnel in self.tunnels:
+            tunnel.kill()
         for server in self.servers:
             server.kill()

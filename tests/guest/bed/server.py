@@ -32,6 +32,22 @@ class Grant:
     expires_at: str
 
 
+@dataclass(frozen=True)
+class Bundle:
+    """A grant's connection details, as people with an initiator of their own get them."""
+
+    file: Path
+    json: dict
+
+    @property
+    def id(self):
+        return self.json["grant"]
+
+    @property
+    def iqn(self):
+        return self.json["iqn"]
+
+
 def binary():
     """The program under test: $ITEMLIFT, or the newest build of this work tree."""
     if os.environ.get("ITEMLIFT"):
@@ -52,7 +68,7 @@ class Server:
         self.folder = folder
         self.state = folder / "state"
         self.source = folder / "source"
-        self.port = free_port()
+        self.port, self.plain_port = free_port(), free_port()
         self.process = None
         self.source.mkdir(parents=True)
 
@@ -65,15 +81,17 @@ class Server:
         if toml:
             (folder / "point.toml").write_text(toml)
 
-    def init(self):
+    def init(self, more=""):
+        """`more`: text for the end of the configuration file, its tables."""
         self.itemlift(
             "init", "--host", HOST_SEEN_FROM_GUEST, "--host", "127.0.0.1", "--site", "test-bed"
         )
         (self.state / "itemlift.toml").write_text(
             f'site = "test-bed"\n'
             f'listen = ["127.0.0.1:{self.port}"]\n'
-            f'advertise = "{HOST_SEEN_FROM_GUEST}:{self.port}"\n\n'
-            f'[[source]]\nkind = "images"\npath = "{self.source}"\n'
+            f'advertise = "{HOST_SEEN_FROM_GUEST}:{self.port}"\n'
+            f'plain = "127.0.0.1:{self.plain_port}"\n\n'
+            f'[[source]]\nkind = "images"\npath = "{self.source}"\n{more}'
         )
 
     def start(self):
@@ -136,6 +154,24 @@ class Server:
         return Grant(
             made["grant"], made["password"], Path(made["file"]), made["iqn"], made["expires_at"]
         )
+
+    def bundle(self, vm):
+        """A grant for an initiator of one's own; its bundle's file."""
+        words = ["grant", "create", "--vm", vm, "--os", "bundle", "--format", "json"]
+        made = json.loads(self.itemlift(*words, "--out", str(self.folder)))
+        return Bundle(Path(made["file"]), json.loads(Path(made["file"]).read_text()))
+
+    def sessions(self):
+        return json.loads(self.itemlift("session", "list", "--format", "json"))
+
+    def audit(self, event, bundle=None):
+        """The audit log's lines of this event, the oldest first."""
+        lines = map(json.loads, (self.state / "audit.log").read_text().splitlines())
+        return [
+            line
+            for line in lines
+            if line["event"] == event and (bundle is None or line.get("grant") == bundle.id)
+        ]
 
     def revoke(self, grant):
         self.itemlift("grant", "revoke", grant.id)
