@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The mount script on a real Debian kernel: scripts/guest.sh [--list] [SCENARIO...|--all].
+# The mount script, and open-iscsi alone, on a real Debian kernel:
+# scripts/guest.sh [--list] [SCENARIO...|--ci|--all]. --ci leaves out the scenarios that are marked as long.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec python3 -B tests/guest/run.py "$@"

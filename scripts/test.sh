@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands: format, lints, docs, unit and
-# integration tests, libiscsi against the release binary, and the mount script in a
-# Debian guest. Installs what is missing with apt. `scripts/test.sh STEP...` runs
-# only the steps named; `scripts/test.sh --list` names them.
+# integration tests, libiscsi against the release binary, and the mount script and
+# open-iscsi in a Debian guest; scripts/guest.sh --all has the long scenarios as well.
+# Installs what is missing with apt. `scripts/test.sh STEP...` runs only the steps
+# named; `scripts/test.sh --list` names them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,7 +13,7 @@ started=$SECONDS
 main() {
     case "${1-}" in
         --list) printf '%s\n' "${STEPS[@]}"; return ;;
-        -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; return ;;
+        -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; return ;;
     esac
     local step
     for step in "$@"; do
@@ -81,7 +82,7 @@ step_interop() {
 }
 
 step_guest() {
-    scripts/guest.sh --all
+    scripts/guest.sh --ci
 }
 
 main "$@"

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Runs the mount script's scenarios on a real Debian kernel under QEMU.
+"""Runs scenarios of the mount script, and of open-iscsi alone, on a Debian kernel under QEMU.
 
 Prints a table scenario × result × seconds and, last, `N passed, N failed`. The guest image and
 the disks are made at the first run and kept under target/guest; --rebuild makes them anew.
+A scenario with LONG = True takes its time: --all runs it, --ci leaves it out.
 """
 
 import argparse
@@ -28,12 +29,17 @@ def main():
     names = scenario_names()
     if options.list:
         for name in names:
-            print(f"{name:32} {load(name).__doc__.strip().splitlines()[0]}")
+            long = "long" if is_long(name) else ""
+            print(f"{name:32} {long:5} {load(name).__doc__.strip().splitlines()[0]}")
         return 0
-    chosen = names if options.all else options.scenario
+    chosen = options.scenario
+    if options.all or options.ci:
+        chosen = [name for name in names if options.all or not is_long(name)]
     unknown = sorted(set(chosen) - set(names))
     if unknown or not chosen:
-        say(f"no such scenario: {', '.join(unknown)}" if unknown else "name scenarios, or --all")
+        say(
+            f"no such scenario: {', '.join(unknown)}" if unknown else "name some, or --ci, or --all"
+        )
         say("run with --list to see them")
         return 2
     missing = [tool for tool in TOOLS if not shutil.which(tool)]
@@ -49,6 +55,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scenario", nargs="*", help="a scenario's name, as --list shows it")
     parser.add_argument("--all", action="store_true", help="run every scenario")
+    parser.add_argument("--ci", action="store_true", help="run all but those that are long")
     parser.add_argument("--list", action="store_true", help="show the scenarios")
     parser.add_argument("--rebuild", action="store_true", help="make guest image and disks anew")
     parser.add_argument("--timing", action="store_true", help="say where the mounting time goes")
@@ -64,6 +71,10 @@ def scenario_names():
 
 def load(name):
     return importlib.import_module(f"scenarios.{name}")
+
+
+def is_long(name):
+    return getattr(load(name), "LONG", False)
 
 
 def run_all(chosen, options):
@@ -111,6 +122,8 @@ def report(results, bench, options):
         print(f"{name:{width}}  {'FAILED' if problem else 'passed'}  {seconds:7.1f}")
     boots = ", ".join(f"{boot:.1f}" for boot in bench.boots)
     print(f"guest booted {len(bench.boots)} times, in {boots} s")
+    if bench.figures:
+        print("\n".join(bench.figures))
     if options.timing:
         print("\n".join(bench.timing))
 
