@@ -4,8 +4,14 @@
 //! `scripts/fuzz.sh` builds and runs them; `seeds.py` says where each begins; `faults/` has a planted fault
 //! for each, which it must find (`scripts/fuzz.sh --prove`).
 
+mod binary;
 mod input;
 mod registry;
+mod world;
 
+pub use binary::{base64, decode, hex};
 pub use input::Input;
 pub use registry::{Entry, registry};
+pub use world::World;
+pub mod disk;
+pub mod known;
