@@ -4,60 +4,97 @@
 The suite writes; this target does not. So `libiscsi.toml` names each test that must
 fail and each that shows nothing, with the reason, and the run fails when a test
 leaves that list as well as when one joins it.
+
+With --peer tgt nothing is held against the list: the suite runs once on this target
+and once on tgt with the same image write-protected, and one table shows both.
 """
 
 import argparse
 import contextlib
-import re
-import subprocess
 import sys
 import tempfile
-import time
 import tomllib
 from pathlib import Path
 
-import cunit
 from server import BINARY, Server
+from side_by_side import print_table
+from suite import FAMILIES, OUTCOMES, count, run_family
+from tgt import Tgt
 
 EXPECTED = Path(__file__).with_name("libiscsi.toml")
-FAMILIES = ("SCSI", "iSCSI")
 IMAGE_BYTES = 128 << 20
-# The whole suite takes a few seconds; one that hangs must not hang CI.
-FAMILY_SECONDS = 180
 
 
 def main():
     options = arguments()
-    expected = read_expected()
-    surprises = 0
-    totals = {"passed": 0, "failed": 0, "skipped": 0}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = stack.enter_context(Server([make_image(folder)], options.binary))
-        tunnel = stack.enter_context(server.tunnel())
-        for transport, port in (("plain", server.plain_port), ("tls", tunnel)):
-            for family in FAMILIES:
-                found = run_family(server.url(port), family, options.verbose)
-                report(transport, family, found)
-                surprises += len(compare(transport, family, found, expected))
-                for outcome in found.values():
-                    totals[outcome] += 1
+        image = make_image(folder)
+        server = stack.enter_context(Server([image], options.binary))
+        plain = server.url(server.plain_port)
+        through_tls = server.url(stack.enter_context(server.tunnel()))
+        if options.peer:
+            tgt = stack.enter_context(Tgt(image))
+            beside = tgt.url(tgt.port)
+            ours = run_all(plain, through_tls, options.verbose)
+            theirs = run_all(beside, beside, options.verbose)
+            print_table({"itemlift": ours, options.peer: theirs})
+            return 0
+        return hold_against_list(plain, through_tls, options.verbose)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--binary", type=Path, default=BINARY, help="the itemlift to test (%(default)s)"
+    )
+    parser.add_argument(
+        "--peer", choices=["tgt"], help="show the suite's outcomes beside this target's"
+    )
+    parser.add_argument("--verbose", action="store_true", help="print what the suite prints")
+    return parser.parse_args()
+
+
+def make_image(folder):
+    image = folder / "disk0.raw"
+    with open(image, "wb") as out:
+        out.truncate(IMAGE_BYTES)
+    return image
+
+
+def run_all(first, second, verbose):
+    return {family: run_family(family, first, second, verbose) for family in FAMILIES}
+
+
+def hold_against_list(plain, through_tls, verbose):
+    """Runs everything on each path, the other one being its second; gives the exit status."""
+    expected = read_expected()
+    surprises = 0
+    totals = dict.fromkeys(OUTCOMES, 0)
+    for transport, first, second in (
+        ("plain", plain, through_tls),
+        ("tls", through_tls, plain),
+    ):
+        for family, found in run_all(first, second, verbose).items():
+            counts = dict(zip(OUTCOMES, count(found.values()), strict=True))
+            print(f"  {transport} {family}: {in_words(counts)}")
+            surprises += len(compare(transport, family, found, expected))
+            for outcome, number in counts.items():
+                totals[outcome] += number
     print(
-        f"as expected: {totals['passed']} passed, {totals['failed']} failed, "
-        f"{totals['skipped']} skipped"
-        if not surprises
-        else f"{surprises} tests are not as {EXPECTED.name} says"
+        f"{surprises} tests are not as {EXPECTED.name} says"
+        if surprises
+        else f"as expected: {in_words(totals)}"
     )
     good = sum(totals.values()) - surprises
     print(f"{good} passed, {surprises} failed")
     return 1 if surprises or not good else 0
 
 
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", type=Path, default=BINARY)
-    parser.add_argument("--verbose", action="store_true", help="print what the suite prints")
-    return parser.parse_args()
+def in_words(counts):
+    return ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
 
 
 def read_expected():
@@ -69,39 +106,6 @@ def read_expected():
         for group in groups
         for name in group["tests"]
     }
-
-
-def make_image(folder):
-    image = folder / "disk0.raw"
-    with open(image, "wb") as out:
-        out.truncate(IMAGE_BYTES)
-    return image
-
-
-def run_family(url, family, verbose):
-    started = time.monotonic()
-    done = subprocess.run(
-        ["iscsi-test-cu", "--dataloss", "--fail", f"--test={family}", url],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=FAMILY_SECONDS,
-    )
-    if verbose:
-        print(done.stdout)
-    found = cunit.outcomes(done.stdout)
-    ran = re.search(r"^\s+tests\s+\d+\s+(\d+)", done.stdout, re.MULTILINE)
-    if not ran or int(ran[1]) != len(found):
-        raise RuntimeError(f"{family}: no complete summary from iscsi-test-cu:\n{done.stdout}")
-    print(f"{family}: {len(found)} tests in {time.monotonic() - started:.1f} s")
-    return found
-
-
-def report(transport, family, found):
-    counts = [list(found.values()).count(name) for name in ("passed", "failed", "skipped")]
-    print(f"  {transport} {family}: {counts[0]} passed, {counts[1]} failed, {counts[2]} skipped")
 
 
 def compare(transport, family, found, expected):
