@@ -23,6 +23,8 @@ fn the_first_command_of_a_session_meets_a_unit_attention() {
         sense(send(&[0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0])),
         [6, 0x29, 0x00]
     );
+    // Told once; from then on reads pass without the lock.
+    assert!(!third.has_attention(0) && third.has_attention(1));
     assert!(matches!(
         send(&[0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0]),
         Outcome::Read(_)
