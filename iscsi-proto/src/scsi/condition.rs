@@ -86,3 +86,43 @@ impl Condition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names and numbers of SPC-4's tables.
+    #[test]
+    fn codes_are_those_of_the_standard() {
+        let table = [
+            (Condition::NoSense, 0x0, 0x0000),
+            (Condition::UnrecoveredReadError, 0x3, 0x1100),
+            (Condition::ParameterListLengthError, 0x5, 0x1A00),
+            (Condition::InvalidOperationCode, 0x5, 0x2000),
+            (Condition::LbaOutOfRange, 0x5, 0x2100),
+            (Condition::InvalidFieldInCdb, 0x5, 0x2400),
+            (Condition::LogicalUnitNotSupported, 0x5, 0x2500),
+            (Condition::InvalidFieldInParameterList, 0x5, 0x2600),
+            (Condition::InvalidRelease, 0x5, 0x2604),
+            (Condition::SavingParametersNotSupported, 0x5, 0x3900),
+            (Condition::InsufficientRegistrationResources, 0x5, 0x5504),
+            (Condition::PowerOnOrReset, 0x6, 0x2900),
+            (Condition::DeviceReset, 0x6, 0x2903),
+            (Condition::ModeParametersChanged, 0x6, 0x2A01),
+            (Condition::ReservationsPreempted, 0x6, 0x2A03),
+            (Condition::ReservationsReleased, 0x6, 0x2A04),
+            (Condition::RegistrationsPreempted, 0x6, 0x2A05),
+            (Condition::CommandsCleared, 0x6, 0x2F00),
+            (Condition::WriteProtected, 0x7, 0x2700),
+            (Condition::UnexpectedUnsolicitedData, 0xB, 0x0C0C),
+            (Condition::IncorrectAmountOfData, 0xB, 0x0C0D),
+            (Condition::ProtocolCrcError, 0xB, 0x4705),
+            (Condition::DataPhaseError, 0xB, 0x4B00),
+            (Condition::Miscompare, 0xE, 0x1D00),
+        ];
+        for (condition, key, code) in table {
+            let [additional, qualifier] = u16::to_be_bytes(code);
+            assert_eq!(condition.codes(), (key, additional, qualifier));
+        }
+    }
+}

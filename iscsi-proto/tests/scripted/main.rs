@@ -17,6 +17,7 @@ mod opcodes;
 mod peer;
 mod reads;
 mod serials;
+mod statuses;
 mod task_management;
 mod text_requests;
 mod time;
