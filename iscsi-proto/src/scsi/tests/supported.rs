@@ -271,3 +271,18 @@ fn an_absent_unit_answers_two_commands() {
         }
     }
 }
+
+#[test]
+fn every_command_has_a_row_in_the_document() {
+    let rows = include_str!("../../../CONFORMANCE.md").lines();
+    let behaviours = rows.filter_map(|row| row.split('|').nth(2));
+    let words: Vec<&str> = behaviours.flat_map(|text| text.split([' ', ','])).collect();
+    for (name, has_action, usage) in COMMANDS {
+        let code = if *has_action {
+            format!("{:02X}h/{:02X}h", usage[0], usage[1] & 0x1F)
+        } else {
+            format!("{:02X}h", usage[0])
+        };
+        assert!(words.contains(&code.as_str()), "{name}: {code}");
+    }
+}
