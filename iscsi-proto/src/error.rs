@@ -15,4 +15,7 @@ pub enum Error {
     /// A login request in full feature phase.
     #[error("a login request came after login")]
     LoginAgain,
+    /// Fields of a header contradict each other (RFC 7143 §7.7: a format error).
+    #[error("a PDU has fields that contradict each other")]
+    Format,
 }

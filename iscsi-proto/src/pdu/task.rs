@@ -136,6 +136,8 @@ pub enum TaskResult {
     ReassignNotSupported = 4,
     /// The function is not supported.
     NotSupported = 5,
+    /// The function cannot be done to what it names.
+    Rejected = 255,
 }
 
 /// The answer to a task management request.

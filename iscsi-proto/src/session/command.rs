@@ -3,13 +3,13 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::Session;
-use super::task::{Collect, Purpose, Task, Transfer, Work};
+use super::task::{Asked, Collect, Purpose, Task, Transfer, Work};
 use crate::framing::Frame;
 use crate::limits::IMMEDIATE_COMMANDS;
 use crate::outbox::Outbox;
 use crate::pdu::{Numbers, RejectReason, ScsiCommand, ScsiResponse};
 use crate::scsi::{Cdb, Condition, Outcome, Sense};
-use crate::types::Itt;
+use crate::types::{Itt, Ttt};
 
 /// How a command ends (SAM-5 §5.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,24 +34,33 @@ impl Session {
             return Err(RejectReason::ProtocolError);
         }
         // RFC 7143 §4.2.2.1: immediate commands have no window, so there is a limit of their own.
-        if command.immediate && self.immediate_tasks() >= IMMEDIATE_COMMANDS {
+        let full = self.immediate_tasks() >= IMMEDIATE_COMMANDS;
+        if command.immediate && (full || self.held_from().is_some()) {
             return Err(RejectReason::TooManyImmediate);
+        }
+        // RFC 7143 §11: a reserved value of a field is a protocol error. 0 to 4 are defined.
+        if command.attribute > 4 {
+            return Err(RejectReason::ProtocolError);
         }
         self.commands += 1;
         let Some(nexus) = &self.nexus else {
             return Err(RejectReason::ProtocolError);
         };
         let mut task = Task::new(command, nexus.aborts(command.lun));
+        let unasked = command.write && !command.last;
+        if unasked || !frame.data.is_empty() {
+            self.refuse_unsolicited(command.itt, task, unasked, out);
+            return Ok(());
+        }
         match self.execute(&task, None) {
             Some(Outcome::NeedData(len)) => {
                 let wanted = len.min(task.offered());
-                let mut buffer = BytesMut::from(&frame.data[..]);
-                buffer.truncate(wanted as usize);
                 task.work = Work::Collect(Collect {
-                    buffer,
+                    buffer: BytesMut::new(),
                     wanted,
                     reserved: false,
                     asked: None,
+                    failure: None,
                 });
                 self.enter(command.itt, task);
                 self.collect_more(command.itt, out);
@@ -60,6 +69,27 @@ impl Session {
             None => return Err(RejectReason::ProtocolError),
         }
         Ok(())
+    }
+
+    /// RFC 7143 §13.11: with InitialR2T=Yes and ImmediateData=No, the target "MUST reject unsolicited
+    /// data". `announced`: Data-Out follows, and §11.4.2 has the response wait for its end.
+    fn refuse_unsolicited(&mut self, itt: Itt, mut task: Task, announced: bool, out: &mut Outbox) {
+        task.work = Work::Collect(Collect {
+            buffer: BytesMut::new(),
+            wanted: 0,
+            reserved: false,
+            asked: announced.then_some(Asked {
+                ttt: Ttt::RESERVED,
+                end: 0,
+                data_sn: 0,
+            }),
+            failure: Some(Condition::UnexpectedUnsolicitedData),
+        });
+        self.enter(itt, task);
+        if !announced {
+            let sense = Sense::new(Condition::UnexpectedUnsolicitedData);
+            self.fail(itt, sense, out);
+        }
     }
 
     /// All data of a command is there.
@@ -146,7 +176,7 @@ impl Session {
         }
     }
 
-    /// Sense data as a data segment: its length, then itself (RFC 7143 §11.4.7.2).
+    /// Sense data as a data segment: its length, then itself (RFC 7143 §11.4.7).
     fn encode(&self, task: &Task, sense: Sense) -> Bytes {
         let sense = sense.encode(self.target.sense_form(task.lun));
         let mut segment = BytesMut::with_capacity(2 + sense.len());
@@ -170,7 +200,7 @@ fn respond(
         status: status as u8,
         itt,
         numbers: Numbers::default(),
-        exp_data_sn: task.data_sn,
+        exp_data_sn: task.data_in_sent(),
         residual: task.residual(sent),
     };
     out.answer(pdu.encode(), sense.unwrap_or_default());

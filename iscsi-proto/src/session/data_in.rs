@@ -8,7 +8,7 @@ use crate::effect::{ReadFault, ReadId};
 use crate::limits::MAX_SEND_DATA_SEGMENT;
 use crate::outbox::{Outbox, Outgoing, StatusNumber};
 use crate::pdu::{DataIn, Numbers};
-use crate::scsi::Sense;
+use crate::scsi::{Lun, Sense};
 use crate::types::{Itt, Ttt};
 
 /// SCSI status GOOD (SAM-5 §5.3.1).
@@ -189,7 +189,6 @@ impl Task {
 
     fn cut(&mut self, itt: Itt, longest: u32, burst: u32) -> Option<Cut> {
         let data_sn = self.data_sn;
-        let lun = self.lun;
         let transfer = self.transfer()?;
         let buffer_offset = transfer.sent;
         let most = longest
@@ -223,7 +222,8 @@ impl Task {
             last,
             acknowledge: false,
             status: ended.then(|| (GOOD, self.residual(actual))),
-            lun,
+            // RFC 7143 §11.7.4: reserved, like the tag, when no acknowledgment is wanted.
+            lun: Lun::peripheral(0),
             itt,
             ttt: Ttt::RESERVED,
             numbers: Numbers::default(),

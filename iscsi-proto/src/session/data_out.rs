@@ -1,16 +1,17 @@
 //! Data from the initiator (RFC 7143 §11.7, §11.8): parameter lists and VERIFY, nothing else.
 //!
-//! InitialR2T is Yes, so everything but immediate data is asked for. What comes unasked is
-//! discarded: it belongs to a write that was refused already, or to a task that was aborted.
+//! InitialR2T is Yes and ImmediateData is No, so all data is asked for. What comes unasked ends its
+//! command; what comes for a task that has ended, or was aborted, is discarded.
 
 use super::Session;
+use super::reject;
 use super::task::{Asked, Task};
 use crate::framing::Frame;
 use crate::limits::DATA_OUT_BUDGET;
 use crate::outbox::{Outbox, StatusNumber};
 use crate::pdu::{DataOut, Numbers, R2t, RejectReason};
-use crate::scsi::{Condition, Sense};
-use crate::types::Itt;
+use crate::scsi::{Condition, Lun, Sense};
+use crate::types::{Itt, Ttt};
 
 impl Session {
     /// Goes on with a task that collects data: executes it, or asks for more.
@@ -69,32 +70,41 @@ impl Session {
         }
     }
 
+    /// Takes data. Nothing wrong with it ends the command before the last of it has come: the target
+    /// "MUST wait until it receives a data PDU with the F bit set" (RFC 7143 §11.4.2).
     pub(super) fn data_out(&mut self, frame: &Frame, out: &mut Outbox) -> Result<(), RejectReason> {
         let pdu = DataOut::parse(&frame.bhs).map_err(|_| RejectReason::InvalidField)?;
-        let Some(collect) = self.tasks.get_mut(&pdu.itt).and_then(Task::collect) else {
+        // RFC 7143 §10.7: data of a task that has ended is "silently discarded".
+        let Some(task) = self.tasks.get_mut(&pdu.itt) else {
             return Ok(());
         };
-        let Some(asked) = collect.asked.as_mut().filter(|asked| asked.ttt == pdu.ttt) else {
+        let lun = task.lun;
+        let Some(collect) = task.collect() else {
             return Ok(());
         };
+        if let Some(asked) = collect.asked.as_mut().filter(|asked| asked.ttt == pdu.ttt) {
+            let wrong = wrong_with(&pdu, frame, asked, collect.buffer.len(), lun);
+            asked.data_sn = pdu.data_sn.wrapping_add(1);
+            collect.failure = collect.failure.or(wrong);
+        } else if pdu.ttt == Ttt::RESERVED {
+            collect.failure = Some(Condition::UnexpectedUnsolicitedData);
+            return Ok(());
+        } else {
+            return Ok(());
+        }
         if frame.data_corrupt {
-            // RFC 7143 §7.8: reject, then end the task; at error recovery level 0 it is not resent.
-            self.fail(pdu.itt, Sense::new(Condition::ProtocolCrcError), out);
-            return Err(RejectReason::DataDigest);
+            // RFC 7143 §7.8: Reject, then the end of the task; at level 0 nothing is sent again.
+            reject(RejectReason::DataDigest, &frame.bhs, out);
         }
-        let before = collect.buffer.len();
-        let after = before + frame.data.len();
-        let in_order = pdu.buffer_offset as usize == before && pdu.data_sn == asked.data_sn;
-        let ends = pdu.last == (after == asked.end as usize);
-        if !in_order || !ends || after > asked.end as usize {
-            self.fail(pdu.itt, Sense::new(Condition::DataPhaseError), out);
-            return Ok(());
+        if collect.failure.is_none() {
+            collect.buffer.extend_from_slice(&frame.data);
         }
-        asked.data_sn += 1;
-        collect.buffer.extend_from_slice(&frame.data);
         if pdu.last {
             collect.asked = None;
-            self.collect_more(pdu.itt, out);
+            match collect.failure {
+                Some(condition) => self.fail(pdu.itt, Sense::new(condition), out),
+                None => self.collect_more(pdu.itt, out),
+            }
         }
         Ok(())
     }
@@ -106,4 +116,26 @@ impl Session {
             .map(|collect| collect.wanted)
             .sum()
     }
+}
+
+/// What is wrong with data that was asked for. `before`: bytes that are there already.
+fn wrong_with(
+    pdu: &DataOut,
+    frame: &Frame,
+    asked: &Asked,
+    before: usize,
+    lun: Lun,
+) -> Option<Condition> {
+    let after = before + frame.data.len();
+    let end = asked.end as usize;
+    // RFC 7143 §7.9: a number out of order stands for a digest error before it.
+    if frame.data_corrupt || pdu.data_sn != asked.data_sn {
+        return Some(Condition::ProtocolCrcError);
+    }
+    // RFC 7143 §4.2.5.3: what the tag stands for "MUST" not change.
+    if pdu.lun != lun || pdu.buffer_offset as usize != before {
+        return Some(Condition::DataPhaseError);
+    }
+    let amount = after <= end && pdu.last == (after == end);
+    (!amount).then_some(Condition::IncorrectAmountOfData)
 }

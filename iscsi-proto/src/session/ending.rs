@@ -9,9 +9,13 @@ use crate::types::Itt;
 impl Session {
     /// Tasks of this session are to end: other sessions of the target were told so.
     pub(crate) fn reset(&mut self, reset: Reset, out: &mut Outbox) {
+        let before = self.tasks.len();
         self.drop_stale(out);
         if reset == Reset::TargetCold {
             self.close(out);
+        } else if self.tasks.len() < before {
+            // RFC 7143 §11.4.11: no answer of theirs tells that MaxCmdSN has moved.
+            self.tell_numbers(out);
         }
     }
 

@@ -11,7 +11,7 @@ use crate::pdu::{
     RejectReason,
 };
 use crate::scsi::Lun;
-use crate::types::Itt;
+use crate::types::{Itt, SessionKind};
 
 impl Session {
     pub(super) fn logout(
@@ -19,6 +19,11 @@ impl Session {
         request: &LogoutRequest,
         out: &mut Outbox,
     ) -> Result<(), RejectReason> {
+        // RFC 7143 §4.3: a discovery session takes "close the session" only.
+        let discovery = self.identity.kind == SessionKind::Discovery;
+        if discovery && request.reason != LogoutReason::CloseSession {
+            return Err(RejectReason::ProtocolError);
+        }
         if request.itt == Itt::RESERVED {
             return Err(RejectReason::InvalidField);
         }
@@ -27,7 +32,8 @@ impl Session {
             LogoutReason::CloseConnection if request.cid == self.cid => LogoutResult::Closed,
             LogoutReason::CloseConnection => LogoutResult::NoSuchConnection,
             LogoutReason::RemoveForRecovery => LogoutResult::RecoveryNotSupported,
-            LogoutReason::Other(_) => return Err(RejectReason::InvalidField),
+            // RFC 7143 §11: a reserved value of a field is a protocol error.
+            LogoutReason::Other(_) => return Err(RejectReason::ProtocolError),
         };
         let pdu = LogoutResponse {
             response: result as u8,

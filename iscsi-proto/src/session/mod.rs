@@ -30,8 +30,8 @@ use crate::login::LoggedIn;
 use crate::login::parameters::Parameters;
 use crate::outbox::Outbox;
 use crate::pdu::{
-    LogoutRequest, NopOut, Numbers, Opcode, Reject, RejectReason, ScsiCommand, TaskRequest,
-    TextRequest, is_immediate,
+    LogoutRequest, Malformed, NopOut, Numbers, Opcode, Reject, RejectReason, ScsiCommand,
+    TaskRequest, TextRequest, is_immediate,
 };
 use crate::scsi::{InitiatorPort, Nexus, Target, TooManyNexuses};
 use crate::types::{Cid, CmdSn, Itt, SessionKind, Ttt};
@@ -54,6 +54,8 @@ pub(crate) struct Session {
     /// Tasks that wait to ask for data.
     soliciting: VecDeque<Itt>,
     text: TextExchange,
+    /// Task management requests that wait for the commands before them.
+    waiting: VecDeque<TaskRequest>,
     last_ttt: u32,
     /// We have asked for a logout: no new work.
     pub(crate) leaving: bool,
@@ -97,6 +99,7 @@ impl Session {
             ready: VecDeque::new(),
             soliciting: VecDeque::new(),
             text: TextExchange::default(),
+            waiting: VecDeque::new(),
             last_ttt: 0,
             leaving: false,
             closed: false,
@@ -121,68 +124,85 @@ impl Session {
                 | Opcode::TaskRequest
                 | Opcode::TextRequest
                 | Opcode::LogoutRequest,
-            ) => {
-                self.numbered(frame, out);
-                return Ok(());
-            }
+            ) => return self.request(frame, out),
             _ => Err(RejectReason::NotSupported),
         };
-        reject_if(result, &bhs, out);
+        if let Err(reason) = result {
+            reject(reason, &bhs, out);
+        }
         Ok(())
     }
 
     /// A request that has its place in the command window, or goes past it.
-    fn numbered(&mut self, frame: Frame, out: &mut Outbox) {
+    fn request(&mut self, frame: Frame, out: &mut Outbox) -> Result<(), Error> {
         if frame.data_corrupt {
             // RFC 7143 §7.8: the command is discarded as if it had not come.
-            return reject_if(Err(RejectReason::DataDigest), &frame.bhs, out);
+            reject(RejectReason::DataDigest, &frame.bhs, out);
+            return Ok(());
         }
-        if is_immediate(&frame.bhs) || is_unnumbered_nop(&frame) {
-            return self.run(&frame, out);
+        // A logout that we asked for waits for nothing: no command before it will run.
+        let asked_for = self.leaving && Opcode::of(&frame.bhs) == Some(Opcode::LogoutRequest);
+        if is_immediate(&frame.bhs) || is_unnumbered_nop(&frame) || asked_for {
+            self.run(&frame, out)?;
+        } else {
+            let number = cmd_sn(&frame);
+            if let Arrival::Run(frame) = self.window.arrive(number, frame, self.held_from())
+                && !self.run(&frame, out)?
+            {
+                self.window.give_back(number);
+            }
         }
-        if let Arrival::Run(frame) = self.window.arrive(cmd_sn(&frame), frame) {
-            self.run(&frame, out);
-            self.run_kept(out);
+        self.run_waiting(out)
+    }
+
+    /// Runs what has waited for the commands before it: task management first.
+    fn run_waiting(&mut self, out: &mut Outbox) -> Result<(), Error> {
+        loop {
+            self.manage_waiting(out);
+            let Some(frame) = self.window.next_kept(self.held_from()) else {
+                return Ok(());
+            };
+            if !self.run(&frame, out)? {
+                self.window.give_back(cmd_sn(&frame));
+                return Ok(());
+            }
         }
     }
 
-    /// Runs the commands that waited for one before them.
-    fn run_kept(&mut self, out: &mut Outbox) {
-        while let Some(frame) = self.window.next_kept() {
-            self.run(&frame, out);
-        }
-    }
-
-    fn run(&mut self, frame: &Frame, out: &mut Outbox) {
+    /// `false`: it was rejected.
+    fn run(&mut self, frame: &Frame, out: &mut Outbox) -> Result<bool, Error> {
         if self.closed {
-            return;
+            return Ok(true);
         }
-        let result = self.dispatch(frame, out);
-        reject_if(result, &frame.bhs, out);
+        match self.dispatch(frame, out) {
+            Ok(()) => Ok(true),
+            Err(Refusal::Reject(reason)) => {
+                reject(reason, &frame.bhs, out);
+                Ok(false)
+            }
+            // RFC 7143 §7.7: a format error "MUST immediately terminate" the connection.
+            Err(Refusal::Format) => Err(Error::Format),
+        }
     }
 
-    fn dispatch(&mut self, frame: &Frame, out: &mut Outbox) -> Result<(), RejectReason> {
+    fn dispatch(&mut self, frame: &Frame, out: &mut Outbox) -> Result<(), Refusal> {
         let bhs = &frame.bhs;
         let opcode = Opcode::of(bhs).ok_or(RejectReason::NotSupported)?;
         if self.is_discovery() && !matches!(opcode, Opcode::TextRequest | Opcode::LogoutRequest) {
-            return Err(RejectReason::ProtocolError);
+            return Err(RejectReason::ProtocolError.into());
         }
         if self.leaving && matches!(opcode, Opcode::ScsiCommand | Opcode::TextRequest) {
-            return Err(RejectReason::WaitingForLogout);
+            return Err(RejectReason::WaitingForLogout.into());
         }
-        let invalid = |_| RejectReason::InvalidField;
         match opcode {
-            Opcode::ScsiCommand => {
-                self.command(&ScsiCommand::parse(bhs).map_err(invalid)?, frame, out)
-            }
-            Opcode::NopOut => self.nop(&NopOut::parse(bhs).map_err(invalid)?, &frame.data, out),
-            Opcode::TaskRequest => self.manage(&TaskRequest::parse(bhs).map_err(invalid)?, out),
-            Opcode::TextRequest => {
-                self.text(&TextRequest::parse(bhs).map_err(invalid)?, &frame.data, out)
-            }
-            Opcode::LogoutRequest => self.logout(&LogoutRequest::parse(bhs).map_err(invalid)?, out),
-            _ => Err(RejectReason::NotSupported),
+            Opcode::ScsiCommand => self.command(&ScsiCommand::parse(bhs)?, frame, out)?,
+            Opcode::NopOut => self.nop(&NopOut::parse(bhs)?, &frame.data, out),
+            Opcode::TaskRequest => self.manage(&TaskRequest::parse(bhs)?, out)?,
+            Opcode::TextRequest => self.text(&TextRequest::parse(bhs)?, &frame.data, out)?,
+            Opcode::LogoutRequest => self.logout(&LogoutRequest::parse(bhs)?, out)?,
+            _ => return Err(RejectReason::NotSupported.into()),
         }
+        Ok(())
     }
 
     /// ExpCmdSN and MaxCmdSN as they stand now.
@@ -223,16 +243,34 @@ impl Drop for Session {
     }
 }
 
-/// RFC 7143 §11.17: a Reject carries the header of what it rejects.
-fn reject_if(result: Result<(), RejectReason>, bhs: &[u8; 48], out: &mut Outbox) {
-    if let Err(reason) = result {
-        let pdu = Reject {
-            reason: reason as u8,
-            numbers: Numbers::default(),
-            data_sn: 0,
-        };
-        out.answer(pdu.encode(), Bytes::copy_from_slice(bhs));
+/// Why a request is not carried out.
+enum Refusal {
+    /// The initiator is told, and the session goes on.
+    Reject(RejectReason),
+    /// The header contradicts itself.
+    Format,
+}
+
+impl From<RejectReason> for Refusal {
+    fn from(reason: RejectReason) -> Self {
+        Self::Reject(reason)
     }
+}
+
+impl From<Malformed> for Refusal {
+    fn from(_: Malformed) -> Self {
+        Self::Format
+    }
+}
+
+/// RFC 7143 §11.17.4: a Reject carries the header of what it rejects.
+fn reject(reason: RejectReason, bhs: &[u8; 48], out: &mut Outbox) {
+    let pdu = Reject {
+        reason: reason as u8,
+        numbers: Numbers::default(),
+        data_sn: 0,
+    };
+    out.answer(pdu.encode(), Bytes::copy_from_slice(bhs));
 }
 
 fn cmd_sn(frame: &Frame) -> CmdSn {
@@ -242,7 +280,7 @@ fn cmd_sn(frame: &Frame) -> CmdSn {
     CmdSn(u32::from_be_bytes(*word))
 }
 
-/// RFC 7143 §11.18: a NOP-Out that wants no answer takes no command number.
+/// RFC 7143 §11.18.1: a NOP-Out that wants no answer takes no command number.
 fn is_unnumbered_nop(frame: &Frame) -> bool {
     NopOut::parse(&frame.bhs).is_ok_and(|nop| nop.itt == Itt::RESERVED)
 }

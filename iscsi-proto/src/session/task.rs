@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use crate::blocks::{BlockRange, ByteOffset};
 use crate::effect::ReadId;
 use crate::pdu::{Residual, ScsiCommand};
-use crate::scsi::{Comparison, Lun};
+use crate::scsi::{Comparison, Condition, Lun};
 use crate::types::Ttt;
 
 /// One command.
@@ -97,9 +97,12 @@ pub(super) struct Collect {
     pub(super) reserved: bool,
     /// The R2T under way.
     pub(super) asked: Option<Asked>,
+    /// What the command ends with once all data that is on its way has come.
+    pub(super) failure: Option<Condition>,
 }
 
-/// One R2T (MaxOutstandingR2T is 1).
+/// One R2T (MaxOutstandingR2T is 1), or, with the reserved tag, data that the initiator has announced
+/// unasked.
 pub(super) struct Asked {
     pub(super) ttt: Ttt,
     /// Where its data ends, in bytes of the command.
@@ -141,6 +144,15 @@ impl Task {
     pub(super) fn offered(&self) -> u32 {
         if self.direction == Direction::Out {
             self.expected
+        } else {
+            0
+        }
+    }
+
+    /// Data-In PDUs sent, for ExpDataSN (RFC 7143 §11.4.8). R2Ts do not count there.
+    pub(super) fn data_in_sent(&self) -> u32 {
+        if self.direction == Direction::In {
+            self.data_sn
         } else {
             0
         }

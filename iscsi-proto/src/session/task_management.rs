@@ -4,10 +4,14 @@ use bytes::Bytes;
 
 use super::Session;
 use crate::effect::{Effect, Reset};
+use crate::framing::Frame;
+use crate::limits::IMMEDIATE_COMMANDS;
 use crate::outbox::Outbox;
-use crate::pdu::{Numbers, RejectReason, TaskFunction, TaskRequest, TaskResponse, TaskResult};
+use crate::pdu::{
+    Numbers, Opcode, RejectReason, ScsiCommand, TaskFunction, TaskRequest, TaskResponse, TaskResult,
+};
 use crate::scsi::Lun;
-use crate::types::Itt;
+use crate::types::{CmdSn, Itt};
 
 impl Session {
     pub(super) fn manage(
@@ -20,43 +24,89 @@ impl Session {
         }
         let result = match request.function {
             TaskFunction::AbortTask => self.abort_task(request, out),
-            TaskFunction::AbortTaskSet => self.abort_task_set(request.lun, out),
-            TaskFunction::ClearTaskSet => self.clear_task_set(request.lun, out),
-            TaskFunction::LogicalUnitReset => self.reset_unit(request.lun, out),
-            TaskFunction::TargetWarmReset => self.reset_target(Reset::Target, out),
-            TaskFunction::TargetColdReset => self.reset_target(Reset::TargetCold, out),
+            TaskFunction::AbortTaskSet
+            | TaskFunction::ClearTaskSet
+            | TaskFunction::LogicalUnitReset
+            | TaskFunction::TargetWarmReset
+            | TaskFunction::TargetColdReset => {
+                if self.waiting.len() >= IMMEDIATE_COMMANDS {
+                    return Err(RejectReason::TooManyImmediate);
+                }
+                self.waiting.push_back(*request);
+                return Ok(());
+            }
             TaskFunction::TaskReassign => TaskResult::ReassignNotSupported,
             // There is no ACA: INQUIRY says NORMACA=0.
             TaskFunction::ClearAca | TaskFunction::Other(_) => TaskResult::NotSupported,
         };
-        let numbers = Numbers::default();
-        let pdu = TaskResponse {
-            response: result as u8,
-            itt: request.itt,
-            numbers,
-        };
-        out.answer(pdu.encode(), Bytes::new());
-        // A skipped command may have been what others waited for.
-        self.run_kept(out);
+        respond(request, result, out);
         Ok(())
     }
 
+    /// Carries out the functions for several tasks, in the order in which they came, as far as they
+    /// need not wait "for all commands of the affected tasks to be received" (RFC 7143 §4.2.3.3).
+    pub(super) fn manage_waiting(&mut self, out: &mut Outbox) {
+        while let Some(request) = self.waiting.front().copied() {
+            let all_units = matches!(
+                request.function,
+                TaskFunction::TargetWarmReset | TaskFunction::TargetColdReset
+            );
+            if all_units {
+                // Nothing is waited for: the numbers before it are "plugged".
+                self.window.plug(request.cmd_sn, |frame| {
+                    Opcode::of(&frame.bhs) == Some(Opcode::ScsiCommand)
+                });
+            } else if self.window.is_awaited(request.cmd_sn) {
+                return;
+            }
+            self.waiting.pop_front();
+            let lun = request.lun;
+            let result = match request.function {
+                TaskFunction::AbortTaskSet => self.abort_task_set(lun, out),
+                TaskFunction::ClearTaskSet => self.clear_task_set(lun, out),
+                TaskFunction::LogicalUnitReset => self.reset_unit(lun, out),
+                TaskFunction::TargetColdReset => self.reset_target(Reset::TargetCold, out),
+                _ => self.reset_target(Reset::Target, out),
+            };
+            respond(&request, result, out);
+        }
+    }
+
+    /// The first command that has to wait for a task management function: it does not act on what
+    /// comes after it.
+    pub(super) fn held_from(&self) -> Option<CmdSn> {
+        self.waiting.front().map(|request| request.cmd_sn)
+    }
+
     fn abort_task(&mut self, request: &TaskRequest, out: &mut Outbox) -> TaskResult {
-        let lun = request.lun;
+        let (lun, referenced) = (request.lun, request.referenced);
         if self
             .tasks
-            .get(&request.referenced)
+            .get(&referenced)
             .is_some_and(|task| task.lun == lun)
         {
-            self.remove(request.referenced, out);
+            self.remove(referenced, out);
             self.ask_for_blocks(out);
             self.ask_for_data(out);
             return TaskResult::Complete;
         }
-        // RFC 7143 §11.5.1: a task that has not come, but whose RefCmdSN is in the window, is taken as
-        // received and aborted; otherwise there is no such task.
-        if self.window.may_come(request.ref_cmd_sn) {
-            self.window.skip(request.ref_cmd_sn);
+        // RFC 7143 §11.5.1: task management is not aborted; that "MUST result in" Function rejected.
+        let is_managing =
+            |frame: &Frame| TaskRequest::parse(&frame.bhs).is_ok_and(|kept| kept.itt == referenced);
+        let number = request.ref_cmd_sn;
+        let kept = self.window.kept(number);
+        if referenced == request.itt
+            || self.waiting.iter().any(|other| other.itt == referenced)
+            || kept.is_some_and(is_managing)
+        {
+            return TaskResult::Rejected;
+        }
+        // RFC 7143 §11.6.1: a task that has not come, but whose RefCmdSN is in the window and before
+        // this request, is taken as received and aborted; otherwise there is no such task.
+        let other = kept.is_some_and(|frame| {
+            !ScsiCommand::parse(&frame.bhs).is_ok_and(|kept| kept.itt == referenced)
+        });
+        if request.cmd_sn.ahead_of(number) > 0 && !other && self.window.skip(number) {
             return TaskResult::Complete;
         }
         TaskResult::NoSuchTask
@@ -105,4 +155,13 @@ impl Session {
         lun.number()
             .is_some_and(|number| self.target.units().any(|unit| unit.number() == number))
     }
+}
+
+fn respond(request: &TaskRequest, result: TaskResult, out: &mut Outbox) {
+    let pdu = TaskResponse {
+        response: result as u8,
+        itt: request.itt,
+        numbers: Numbers::default(),
+    };
+    out.answer(pdu.encode(), Bytes::new());
 }

@@ -6,11 +6,13 @@ use super::Session;
 use crate::login::PORTAL_GROUP;
 use crate::login::keys::{self, Allowed, Rule};
 use crate::login::negotiate::{Answer, negotiate};
+use crate::login::parameters::Parameters;
 use crate::names::TargetName;
 use crate::outbox::Outbox;
 use crate::pdu::{Numbers, RejectReason, TextRequest, TextResponse};
-use crate::text::{self, Gather, Pair};
-use crate::types::{Itt, Ttt};
+use crate::scsi::Lun;
+use crate::text::{self, Gather, Pair, TextError};
+use crate::types::{Itt, SessionKind, Ttt};
 
 /// A negotiation that takes several PDUs. There is one at a time.
 #[derive(Debug, Default)]
@@ -19,7 +21,13 @@ pub(super) struct TextExchange {
     /// What the initiator has not taken yet.
     reply: BytesMut,
     /// What its next request has to carry.
-    awaited: Option<Ttt>,
+    awaited: Option<(Itt, Ttt)>,
+    /// Bit n: key n of the table has been there.
+    seen: u64,
+    /// What the negotiation has settled so far; in effect once it ends well (RFC 7143 §6.2).
+    settled: Option<Parameters>,
+    /// A key was rejected: nothing takes effect (RFC 7143 §7.12).
+    failed: bool,
 }
 
 impl Session {
@@ -35,7 +43,7 @@ impl Session {
         if request.ttt == Ttt::RESERVED {
             // RFC 7143 §11.10.4: a new negotiation; an unfinished one is over.
             self.text = TextExchange::default();
-        } else if self.text.awaited != Some(request.ttt) {
+        } else if self.text.awaited != Some((request.itt, request.ttt)) {
             return Err(RejectReason::InvalidField);
         }
         // RFC 7143 §6.2: who is sent a reply with C set "MUST answer with ... no data segment". Else a reply that is
@@ -44,18 +52,24 @@ impl Session {
             self.text = TextExchange::default();
             return Err(RejectReason::ProtocolError);
         }
-        let pairs = match self.text.gather.add(data, request.more) {
-            Ok(pairs) => pairs,
-            Err(_) => {
-                self.text = TextExchange::default();
-                return Err(RejectReason::InvalidField);
-            }
-        };
-        if let Some(pairs) = pairs {
-            let answers = self.answer_keys(&pairs);
-            self.text.reply.extend_from_slice(&text::encode(&answers));
+        if let Err(reason) = self.take_text(data, request.more) {
+            self.text = TextExchange::default();
+            return Err(reason);
         }
         self.send_reply(request, out);
+        Ok(())
+    }
+
+    fn take_text(&mut self, data: &Bytes, more: bool) -> Result<(), RejectReason> {
+        let pairs = match self.text.gather.add(data, more) {
+            Ok(Some(pairs)) => pairs,
+            Ok(None) => return Ok(()),
+            // RFC 7143 §6.4: what is negotiated twice is a protocol error.
+            Err(TextError::RepeatedKey) => return Err(RejectReason::ProtocolError),
+            Err(_) => return Err(RejectReason::InvalidField),
+        };
+        let answers = self.answer_keys(&pairs)?;
+        self.text.reply.extend_from_slice(&text::encode(&answers));
         Ok(())
     }
 
@@ -72,12 +86,23 @@ impl Session {
         let more = !gathering && !self.text.reply.is_empty();
         let last = request.last && !more;
         let ttt = if last { Ttt::RESERVED } else { self.next_ttt() };
-        self.text.awaited = (!last).then_some(ttt);
+        self.text.awaited = (!last).then_some((request.itt, ttt));
+        if last
+            && !self.text.failed
+            && let Some(settled) = self.text.settled.take()
+        {
+            self.parameters = settled;
+        }
         let numbers = Numbers::default();
         let pdu = TextResponse {
             last,
             more,
-            lun: request.lun,
+            // Reserved without a tag.
+            lun: if last {
+                Lun::peripheral(0)
+            } else {
+                request.lun
+            },
             itt: request.itt,
             ttt,
             numbers,
@@ -85,14 +110,26 @@ impl Session {
         out.answer(pdu.encode(), data);
     }
 
-    fn answer_keys(&mut self, pairs: &[Pair]) -> Vec<Pair> {
+    fn answer_keys(&mut self, pairs: &[Pair]) -> Result<Vec<Pair>, RejectReason> {
         let mut answers = Vec::new();
         for (name, value) in pairs {
+            let known = keys::find(name);
+            let asks = matches!(known, Some((_, key)) if matches!(key.rule, Rule::SendTargets));
+            // RFC 7143 §4.3: a discovery session takes Text Requests with SendTargets only.
+            let discovery = self.identity.kind == SessionKind::Discovery;
+            if text::is_answer(value) || (discovery && !asks) {
+                return Err(RejectReason::ProtocolError);
+            }
             let mut answer = |value: &str| answers.push((name.clone(), value.to_owned()));
-            let Some((_, key)) = keys::find(name) else {
+            let Some((at, key)) = known else {
                 answer("NotUnderstood");
                 continue;
             };
+            if self.text.seen & (1 << at) != 0 {
+                return Err(RejectReason::ProtocolError);
+            }
+            self.text.seen |= 1 << at;
+            let settled = self.text.settled.get_or_insert(self.parameters);
             match (key.allowed, key.rule) {
                 (_, Rule::SendTargets) => match self.is_asked_for(value) {
                     Some(true) => self.tell_target(&mut answers),
@@ -100,15 +137,15 @@ impl Session {
                     Some(false) => {}
                     None => answer("Reject"),
                 },
-                (Allowed::OperationalAndLater, _) => {
-                    if negotiate(key, value, &mut self.parameters) != Answer::Declared {
-                        answer("Reject");
-                    }
+                (Allowed::OperationalAndLater, _)
+                    if negotiate(key, value, settled) == Answer::Declared => {}
+                _ => {
+                    self.text.failed = true;
+                    answer("Reject");
                 }
-                _ => answer("Reject"),
             }
         }
-        answers
+        Ok(answers)
     }
 
     /// Whether a value of SendTargets means our target; `None`: it means nothing.

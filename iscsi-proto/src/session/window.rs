@@ -63,14 +63,14 @@ impl Window {
             && !self.ahead.contains_key(&self.place(number))
     }
 
-    /// A non-immediate command has arrived.
-    pub(super) fn arrive(&mut self, number: CmdSn, frame: Frame) -> Arrival {
+    /// A non-immediate command has arrived. Those from `held` on do not run yet.
+    pub(super) fn arrive(&mut self, number: CmdSn, frame: Frame, held: Option<CmdSn>) -> Arrival {
         // RFC 7143 §4.2.2.1: the target "MUST silently ignore any non-immediate command outside of
         // this range or non-immediate duplicates within the range".
         if !self.may_come(number) {
             return Arrival::Ignored;
         }
-        if number == self.expected {
+        if number == self.expected && !is_held(number, held) {
             self.expected = number.plus(1);
             return Arrival::Run(frame);
         }
@@ -84,16 +84,50 @@ impl Window {
         Arrival::Kept
     }
 
-    /// Counts a command as arrived that shall never run.
-    pub(super) fn skip(&mut self, number: CmdSn) {
-        if self.may_come(number) {
+    /// The last command that ran was rejected, and "MUST NOT be considered received" (RFC 7143 §7.3).
+    pub(super) fn give_back(&mut self, number: CmdSn) {
+        self.expected = number;
+    }
+
+    /// The command of this number, if it has arrived and waits.
+    pub(super) fn kept(&self, number: CmdSn) -> Option<&Frame> {
+        self.ahead.get(&self.place(number))?.as_ref()
+    }
+
+    /// Counts a command as arrived that shall never run. `false`: its number is not in the window.
+    pub(super) fn skip(&mut self, number: CmdSn) -> bool {
+        let inside = number.ahead_of(self.expected) >= 0 && self.last.ahead_of(number) >= 0;
+        if inside {
             self.ahead.insert(self.place(number), None);
+        }
+        inside
+    }
+
+    /// Counts every command before `number` as arrived. Of those that wait, the ones that `ends` do
+    /// not run any more.
+    pub(super) fn plug(&mut self, number: CmdSn, ends: impl Fn(&Frame) -> bool) {
+        if !self.is_awaited(number) {
+            return;
+        }
+        let mut each = self.expected;
+        while each != number {
+            if self.kept(each).is_none_or(&ends) {
+                self.skip(each);
+            }
+            each = each.plus(1);
         }
     }
 
-    /// The kept command whose turn it is now.
-    pub(super) fn next_kept(&mut self) -> Option<Frame> {
-        while let Some(entry) = self.ahead.remove(&self.place(self.expected)) {
+    /// Whether there are commands before `number` that have not come, and may come.
+    pub(super) fn is_awaited(&self, number: CmdSn) -> bool {
+        number.ahead_of(self.expected) > 0 && self.last.plus(1).ahead_of(number) >= 0
+    }
+
+    /// The kept command whose turn it is now, up to the first that is `held`.
+    pub(super) fn next_kept(&mut self, held: Option<CmdSn>) -> Option<Frame> {
+        while !is_held(self.expected, held)
+            && let Some(entry) = self.ahead.remove(&self.place(self.expected))
+        {
             self.expected = self.expected.plus(1);
             if let Some(frame) = entry {
                 return Some(frame);
@@ -109,6 +143,10 @@ impl Window {
     fn place(&self, number: CmdSn) -> u32 {
         number.0.wrapping_sub(self.origin.0)
     }
+}
+
+fn is_held(number: CmdSn, held: Option<CmdSn>) -> bool {
+    held.is_some_and(|held| number.ahead_of(held) >= 0)
 }
 
 #[cfg(test)]
@@ -129,7 +167,7 @@ mod tests {
         let mut window = Window::new(CmdSn(0xffff_ffff), 4);
         assert_eq!(window.last(4), CmdSn(2));
         assert_eq!(
-            window.arrive(CmdSn(0xffff_ffff), frame(1)),
+            window.arrive(CmdSn(0xffff_ffff), frame(1), None),
             Arrival::Run(frame(1))
         );
         assert_eq!(window.expected(), CmdSn(0));
@@ -145,7 +183,7 @@ mod tests {
         let mut window = Window::new(CmdSn(10), 4);
         for number in [9, 14, 0, 0x8000_000a, u32::MAX] {
             assert_eq!(
-                window.arrive(CmdSn(number), frame(0)),
+                window.arrive(CmdSn(number), frame(0), None),
                 Arrival::Ignored,
                 "{number}"
             );
@@ -156,24 +194,27 @@ mod tests {
     #[test]
     fn holes_wait() {
         let mut window = Window::new(CmdSn(10), 4);
-        assert_eq!(window.arrive(CmdSn(12), frame(12)), Arrival::Kept);
-        assert_eq!(window.arrive(CmdSn(12), frame(12)), Arrival::Ignored);
-        assert_eq!(window.arrive(CmdSn(11), frame(11)), Arrival::Kept);
-        assert_eq!(window.next_kept(), None);
-        assert_eq!(window.arrive(CmdSn(10), frame(10)), Arrival::Run(frame(10)));
-        assert_eq!(window.next_kept(), Some(frame(11)));
-        assert_eq!(window.next_kept(), Some(frame(12)));
-        assert_eq!(window.next_kept(), None);
+        assert_eq!(window.arrive(CmdSn(12), frame(12), None), Arrival::Kept);
+        assert_eq!(window.arrive(CmdSn(12), frame(12), None), Arrival::Ignored);
+        assert_eq!(window.arrive(CmdSn(11), frame(11), None), Arrival::Kept);
+        assert_eq!(window.next_kept(None), None);
+        assert_eq!(
+            window.arrive(CmdSn(10), frame(10), None),
+            Arrival::Run(frame(10))
+        );
+        assert_eq!(window.next_kept(None), Some(frame(11)));
+        assert_eq!(window.next_kept(None), Some(frame(12)));
+        assert_eq!(window.next_kept(None), None);
         assert_eq!(window.expected(), CmdSn(13));
     }
 
     #[test]
     fn a_skipped_command_fills_its_hole() {
         let mut window = Window::new(CmdSn(10), 4);
-        assert_eq!(window.arrive(CmdSn(11), frame(11)), Arrival::Kept);
+        assert_eq!(window.arrive(CmdSn(11), frame(11), None), Arrival::Kept);
         window.skip(CmdSn(10));
-        assert_eq!(window.next_kept(), Some(frame(11)));
-        assert_eq!(window.arrive(CmdSn(10), frame(10)), Arrival::Ignored);
+        assert_eq!(window.next_kept(None), Some(frame(11)));
+        assert_eq!(window.arrive(CmdSn(10), frame(10), None), Arrival::Ignored);
         window.skip(CmdSn(99));
         assert_eq!(window.expected(), CmdSn(12));
     }

@@ -9,6 +9,22 @@ use iscsi_proto::{Cid, CmdSn, Itt, Lun, StatSn, Ttt};
 
 use crate::peer::Peer;
 
+/// A header from its twelve words.
+pub(crate) fn header(words: [u32; 12]) -> [u8; 48] {
+    let mut bhs = [0; 48];
+    for (bytes, word) in bhs.chunks_exact_mut(4).zip(words) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
+    bhs
+}
+
+/// Sense key, additional sense code and qualifier of a CHECK CONDITION, fixed format.
+pub(crate) fn sense(peer: &mut Peer) -> [u8; 3] {
+    let frame = peer.receive();
+    assert_eq!((frame.bhs[0], frame.bhs[3]), (0x21, 0x02));
+    [frame.data[2 + 2], frame.data[2 + 12], frame.data[2 + 13]]
+}
+
 pub(crate) fn status(peer: &mut Peer) -> ScsiResponse {
     ScsiResponse::parse(&peer.receive().bhs).unwrap()
 }

@@ -1,8 +1,7 @@
 //! Texts that come in pieces (C bit), in login and after it: empty, endless, mixed up, ended wrongly.
 
-use bytes::Bytes;
 use iscsi_proto::pdu::{LoginResponse, LoginStage, TextResponse};
-use iscsi_proto::{LoginRefusal, StatSn, Ttt, text};
+use iscsi_proto::{LoginRefusal, Ttt, text};
 
 use crate::asking::{nop, rejected, status, text_request, unit_ready};
 use crate::logging_in::{FIRST, refused};
@@ -162,19 +161,6 @@ fn a_text_that_is_empty_or_endless_or_ends_and_goes_on() {
     text_request(&mut peer, ttt, true, b"a");
     assert_eq!(rejected(&mut peer, 0x44), 0x09);
     text_request(&mut peer, ttt, false, b"a=b\0");
-    assert_eq!(rejected(&mut peer, 0x44), 0x09);
-    // F and C together.
-    let request = iscsi_proto::pdu::TextRequest {
-        immediate: true,
-        last: true,
-        more: true,
-        lun: iscsi_proto::Lun::peripheral(0),
-        itt: iscsi_proto::Itt(9),
-        ttt: Ttt::RESERVED,
-        cmd_sn: iscsi_proto::CmdSn(peer.cmd_sn),
-        exp_stat_sn: StatSn(0),
-    };
-    peer.send(request.encode(), Bytes::from_static(b"SendTargets=All\0"));
     assert_eq!(rejected(&mut peer, 0x44), 0x09);
     text_request(&mut peer, Ttt::RESERVED, false, b"SendTargets=All\0");
     is_own_target(&mut peer);

@@ -34,41 +34,24 @@ fn a_parameter_list_is_asked_for() {
     assert_eq!(peer.receive().data[8..16], [1, 2, 3, 4, 5, 6, 7, 8]);
 }
 
-#[test]
-fn immediate_data_is_taken_all_the_same() {
-    let mut peer = Peer::ready(&[]);
-    peer.command(0, &REGISTER, Some(&KEY), 24);
-    assert_eq!(status(&mut peer).status, 0);
-    // Half of it: the rest is asked for.
-    let mut key = KEY;
-    key[..8].copy_from_slice(&KEY[8..16]);
-    peer.command(0, &REGISTER, Some(&key[..10]), 24);
-    let r2t = R2t::parse(&peer.receive().bhs).unwrap();
-    assert_eq!((r2t.buffer_offset, r2t.desired_len), (10, 14));
-    data_out(&mut peer, &r2t, 0, 10, true, &key[10..]);
-    assert_eq!(status(&mut peer).status, 0);
-}
-
+/// The wrong PDU is the last one: the command ends with it.
 #[test]
 fn data_out_of_order_ends_the_command() {
-    for (data_sn, offset, last, len) in [
-        (1, 0, true, 24),
-        (0, 8, true, 16),
-        (0, 0, false, 24),
-        (0, 0, true, 16),
-        (0, 0, true, 32),
+    let (crc, phase, amount) = ([0x47, 0x05], [0x4b, 0x00], [0x0c, 0x0d]);
+    for (data_sn, offset, len, asc) in [
+        (1, 0, 24, crc),
+        (0, 8, 16, phase),
+        (0, 0, 16, amount),
+        (0, 0, 32, amount),
     ] {
         let mut peer = Peer::ready(&[]);
         peer.command(0, &REGISTER, Some(&[]), 24);
         let r2t = R2t::parse(&peer.receive().bhs).unwrap();
-        data_out(&mut peer, &r2t, data_sn, offset, last, &[0; 32][..len]);
+        data_out(&mut peer, &r2t, data_sn, offset, true, &[0; 32][..len]);
         let frame = peer.receive();
         assert_eq!(ScsiResponse::parse(&frame.bhs).unwrap().status, 2);
-        assert_eq!(
-            (frame.data[2 + 2], frame.data[2 + 12]),
-            (0x0b, 0x4b),
-            "ABORTED COMMAND"
-        );
+        assert_eq!(frame.data[2 + 2], 0x0b, "ABORTED COMMAND");
+        assert_eq!(frame.data[2 + 12..2 + 14], asc);
         // What still comes is discarded.
         data_out(&mut peer, &r2t, 0, 0, true, &KEY);
         assert!(peer.try_receive().is_none());
@@ -79,7 +62,7 @@ fn data_out_of_order_ends_the_command() {
 fn writes_are_refused_without_asking_for_their_data() {
     let mut peer = Peer::ready(&[]);
     let write = [0x2a, 0, 0, 0, 0, 0, 0, 0, 8, 0];
-    let itt = peer.command(0, &write, Some(&[7; 4096]), 4096);
+    let itt = peer.command(0, &write, Some(&[]), 4096);
     let frame = peer.receive();
     let response = ScsiResponse::parse(&frame.bhs).unwrap();
     assert_eq!((response.itt, response.status), (itt, 2));

@@ -60,18 +60,18 @@ fn steps() -> Vec<Step> {
             &[(22, &[6]), (27, &[2]), (32, &[0x28]), (40, &[3])],
             b"",
         ),
-        // PERSISTENT RESERVE OUT with a list of 24 bytes: 10 of it as immediate data, then its Data-Out.
+        // PERSISTENT RESERVE OUT with a list of 24 bytes, then its Data-Out.
         request(
             b"\x01\xa1",
             4,
             &[(23, &[24]), (27, &[3]), (32, &[0x5f]), (40, &[24])],
-            b"\0\0\0\0\0\0\0\0\x01\x02",
+            b"",
         ),
         request(
             b"\x05\x80",
             4,
-            &[(23, &[1]), (43, &[10])],
-            b"\x03\x04\x05\x06\x07\x08\0\0\0\0\0\0\0\0",
+            &[(23, &[1])],
+            b"\0\0\0\0\0\0\0\0\x01\x02\x03\x04\x05\x06\x07\x08\0\0\0\0\0\0\0\0",
         ),
         // ABORT TASK of nothing, LOGICAL UNIT RESET.
         request(b"\x42\x81", 5, &[(23, &[0x63]), (27, &[4])], b""),

@@ -93,6 +93,16 @@ impl Peer {
         answers
     }
 
+    /// A discovery session that names no target, unless `first` does.
+    pub(crate) fn discovering(first: &[(&str, &str)]) -> Self {
+        let mut peer = Self::new();
+        let names = [("InitiatorName", INITIATOR), ("SessionType", "Discovery")];
+        peer.authenticate(Algorithm::Md5, &[&names, first].concat());
+        let full = Some(LoginStage::FullFeature);
+        peer.login_step(LoginStage::Operational, full, &[]);
+        peer
+    }
+
     /// A session that is ready for commands: the power-on unit attentions are taken.
     pub(crate) fn ready(operational: &[(&str, &str)]) -> Self {
         let mut peer = Self::new();

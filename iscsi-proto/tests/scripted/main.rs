@@ -1,6 +1,7 @@
 //! The machine against a scripted initiator.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
+mod aborting;
 mod addressing;
 mod asking;
 mod budget;
@@ -8,14 +9,17 @@ mod continued;
 mod cut;
 mod data_out;
 mod dialogue;
+mod fields;
 mod hostile_login;
 mod logging_in;
 mod login;
+mod negotiating;
 mod noise;
 mod numbering;
 mod opcodes;
 mod peer;
 mod reads;
+mod rejecting;
 mod serials;
 mod statuses;
 mod task_management;
@@ -23,3 +27,4 @@ mod text_requests;
 mod time;
 mod torn_down;
 mod unasked;
+mod unasked_data;

@@ -47,6 +47,10 @@ fn request(noise: &mut Noise, peer: &Peer) -> [u8; 48] {
         // Another connection: the session goes on.
         (bhs[1], bhs[20]) = (0x81, 9);
     }
+    if opcode == 0x04 && bhs[1] & 0xc0 == 0xc0 {
+        // F and C: that would end the connection.
+        bhs[1] = 0x80;
+    }
     bhs[9] = noise.pick(&[0, 0, 1, 7]);
     bhs[19] = noise.byte() & 0x0f;
     let word = noise.pick(&[0, 512, 24, 4096, 70_000, 1 << 20, u32::MAX]);

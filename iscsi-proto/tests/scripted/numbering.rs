@@ -60,7 +60,7 @@ fn aborting_what_has_not_come_fills_the_hole() {
         lun: Lun::peripheral(0),
         itt: Itt(0x7000),
         referenced: Itt(0x1234),
-        cmd_sn: CmdSn(expected),
+        cmd_sn: CmdSn(expected + 2),
         exp_stat_sn: StatSn(0),
         ref_cmd_sn: CmdSn(expected),
     };
@@ -129,6 +129,8 @@ fn what_is_rejected() {
     peer.next_itt = itt.0 - 1;
     peer.read(0, 0, 1);
     assert_eq!(rejected(&mut peer, 0x01), 0x04);
+    // A rejected command has not been received: its number is free.
+    peer.cmd_sn -= 1;
     peer.next_itt = 0xffff_fffe;
     peer.read(0, 0, 1);
     assert_eq!(rejected(&mut peer, 0x01), 0x09);

@@ -21,7 +21,8 @@ fn unasked(itt: Itt, ttt: u32, offset: u32) -> [u8; 48] {
     bhs
 }
 
-/// For no command, for one that reads, for one that waits for other data: discarded, and nothing is kept of it.
+/// For no command, for one that reads, for another R2T than that of the one that waits: discarded, and nothing is kept
+/// of it. (Unsolicited data for the one that waits ends it: `unasked_data`.)
 #[test]
 fn data_that_nobody_asked_for() {
     let mut peer = Peer::ready(&[]);
@@ -35,7 +36,6 @@ fn data_that_nobody_asked_for() {
             (Itt::RESERVED, u32::MAX),
             (reads, u32::MAX),
             (reads, r2t.ttt.0),
-            (waits, u32::MAX),
             (waits, r2t.ttt.0 + 1),
             (waits, 0),
         ] {
