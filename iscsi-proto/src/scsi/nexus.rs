@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::condition::Condition;
 use super::lun::Lun;
 
-/// The initiator port of a session (RFC 7143 4.4.1: the initiator's name and the ISID).
+/// The initiator port of a session (RFC 7143 §4.4.2: the initiator's name and the ISID).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InitiatorPort {
     /// iSCSI name of the initiator.
@@ -16,7 +16,7 @@ pub struct InitiatorPort {
 }
 
 impl InitiatorPort {
-    /// The port name of RFC 7143 4.4.1: `NAME,i,0xISID`, twelve hexadecimal digits.
+    /// The port name of RFC 7143 §4.4.2: `NAME,i,0xISID`, twelve hexadecimal digits.
     pub(super) fn port_name(&self) -> String {
         let isid: String = self.isid.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("{},i,0x{isid}", self.name)

@@ -1,6 +1,6 @@
 //! The tables of the document: rows in the order of their clauses.
 
-use crate::NOT_APPLICABLE;
+use crate::{DIFFERS, NOT_APPLICABLE};
 
 /// What was read.
 pub(crate) struct Document {
@@ -28,9 +28,15 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Why the rule does not apply, if that is the verdict.
+    /// Why there is no test: the rule does not apply, or is not followed.
     pub(crate) fn reason(&self) -> Option<&str> {
-        self.test.strip_prefix(NOT_APPLICABLE)
+        let differs = || self.test.strip_prefix(DIFFERS);
+        self.test.strip_prefix(NOT_APPLICABLE).or_else(differs)
+    }
+
+    /// Whether the rule is not followed.
+    pub(crate) fn differs(&self) -> bool {
+        self.test.starts_with(DIFFERS)
     }
 
     /// `what` is wrong with this row.
@@ -54,6 +60,7 @@ const COUNTS: &[&str] = &[
     "rows",
     "tested",
     "not applicable",
+    "differ",
 ];
 
 impl Document {

@@ -14,6 +14,9 @@ use tree::Tree;
 /// What the last column of a row without a test begins with; the reason follows.
 const NOT_APPLICABLE: &str = "not applicable:";
 
+/// The same for a rule that is not followed.
+const DIFFERS: &str = "differs:";
+
 /// What the column of the code holds then.
 const NO_CODE: &str = "–";
 
@@ -43,7 +46,7 @@ fn problems(text: &str) -> Vec<String> {
     problems
 }
 
-/// A rule is obeyed somewhere and shown by a test, or does not apply for a reason.
+/// A rule is obeyed somewhere and shown by a test, or there is a reason.
 fn verdict(row: &Row, tree: &Tree) -> Vec<String> {
     let Some(reason) = row.reason() else {
         let mut problems = tree.missing_code(&row.code);
@@ -52,10 +55,10 @@ fn verdict(row: &Row, tree: &Tree) -> Vec<String> {
     };
     let mut problems = Vec::new();
     if reason.split_whitespace().count() < 2 {
-        problems.push("is not applicable without a reason".to_owned());
+        problems.push("has no reason".to_owned());
     }
     if row.code != NO_CODE {
-        problems.push("is not applicable and names code".to_owned());
+        problems.push("has a reason and names code".to_owned());
     }
     problems
 }

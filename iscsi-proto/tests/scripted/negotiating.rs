@@ -194,6 +194,45 @@ fn a_negotiation_takes_effect_at_its_end() {
     assert_eq!(data.len(), 8192);
 }
 
+/// RFC 7143 §7.4.1, §13.21: whatever is offered, a discovery session recovers nothing.
+#[test]
+fn a_discovery_session_has_level_0() {
+    let mut peer = Peer::new();
+    peer.authenticate(
+        Algorithm::Md5,
+        &[("InitiatorName", INITIATOR), ("SessionType", "Discovery")],
+    );
+    let offer = [("ErrorRecoveryLevel", "2")];
+    let answers = peer.login_step(LoginStage::Operational, None, &offer);
+    assert!(answers.contains(&("ErrorRecoveryLevel".to_owned(), "0".to_owned())));
+}
+
+/// A response with a tag shows the LUN of the request.
+#[test]
+fn a_sequence_keeps_its_unit() {
+    let mut peer = Peer::ready(&[]);
+    let number = peer.cmd_sn;
+    let lun = 0x0001_0000;
+    let words = [
+        0x4400_0000,
+        0,
+        lun,
+        0,
+        9,
+        0xffff_ffff,
+        number,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ];
+    peer.send(header(words), b"X-a=b\0".to_vec());
+    let frame = peer.receive();
+    assert_ne!(frame.bhs[20..24], [0xff; 4]);
+    assert_eq!(frame.bhs[8..16], [0, 1, 0, 0, 0, 0, 0, 0]);
+}
+
 /// A sequence is one task: its tag stays.
 #[test]
 fn a_sequence_keeps_its_tag() {

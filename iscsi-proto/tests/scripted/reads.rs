@@ -149,6 +149,26 @@ fn an_answer_of_the_wrong_length_is_a_fault() {
     assert_eq!(ScsiResponse::parse(&peer.receive().bhs).unwrap().status, 2);
 }
 
+/// RFC 7143 §11.4.5.3: what ALLOCATION LENGTH cuts off is no overflow.
+#[test]
+fn residuals_of_report_luns() {
+    let mut peer = Peer::ready(&[]);
+    // Two units: 24 bytes in all.
+    for (allocation, expected, sent, residual) in [
+        (24, 24, 24, Residual::None),
+        (16, 16, 16, Residual::None),
+        (16, 64, 16, Residual::Underflow(48)),
+        (255, 255, 24, Residual::Underflow(231)),
+        (255, 16, 16, Residual::Overflow(8)),
+    ] {
+        let cdb = [0xa0, 0, 0, 0, 0, 0, 0, 0, 0, allocation, 0, 0];
+        let itt = peer.command(0, &cdb, None, expected);
+        let (data, end) = take_data(&mut peer, itt, 8192, 262_144);
+        assert_eq!(data.len(), sent);
+        assert_eq!(end.status, Some((0, residual)));
+    }
+}
+
 #[test]
 fn residuals_of_reads() {
     let mut peer = Peer::ready(&[]);

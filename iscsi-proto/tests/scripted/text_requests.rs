@@ -36,6 +36,7 @@ fn send_targets() {
         "SendTargetsPlease=NotUnderstood\0"
     );
     assert_eq!(ask("MaxBurstLength=4096\0"), "MaxBurstLength=Reject\0");
+    assert_eq!(ask("AuthMethod=None\0"), "AuthMethod=Reject\0");
     assert_eq!(
         ask("MaxRecvDataSegmentLength=1\0"),
         "MaxRecvDataSegmentLength=Reject\0"
@@ -92,11 +93,28 @@ fn discovery_tells_the_address_only_when_configured() {
 fn text_in_pieces() {
     let mut peer = Peer::ready(&[]);
     text_request(&mut peer, Ttt::RESERVED, true, b"SendTar");
-    let response = TextResponse::parse(&peer.receive().bhs).unwrap();
+    let frame = peer.receive();
+    let response = TextResponse::parse(&frame.bhs).unwrap();
     assert!(!response.last && !response.more && response.ttt != Ttt::RESERVED);
+    assert!(frame.data.is_empty(), "the text is not whole yet");
     text_request(&mut peer, Ttt(response.ttt.0 + 1), false, b"gets=All\0");
     assert_eq!(rejected(&mut peer, 0x44), 0x09);
     text_request(&mut peer, response.ttt, false, b"gets=All\0");
     let pairs = text::parse(&peer.receive().data).unwrap();
     assert_eq!(pairs, [("TargetName".to_owned(), TARGET.to_owned())]);
+}
+
+/// A discovery session can ask for one target by name, and for no other than the caller's own.
+#[test]
+fn discovery_by_name() {
+    let mut peer = Peer::discovering(&[]);
+    for (value, expected) in [
+        ("All", format!("TargetName={TARGET}\0")),
+        (TARGET, format!("TargetName={TARGET}\0")),
+        ("iqn.2026-11.io.itemlift:g2", String::new()),
+    ] {
+        let keys = format!("SendTargets={value}\0");
+        text_request(&mut peer, Ttt::RESERVED, false, keys.as_bytes());
+        assert_eq!(peer.receive().data, expected);
+    }
 }
