@@ -88,6 +88,26 @@ async fn another_session_stands_beside_it_and_both_are_listed() {
     panic!("sessions are left after the logouts");
 }
 
+/// RFC 7143 §7.14: with one connection and no recovery there is nothing left to keep.
+#[tokio::test]
+async fn a_connection_that_breaks_takes_its_session_along() {
+    let server = Place::new().serve().await;
+    let bundle = server.grant().await;
+    let mut initiator = log_in(server.connect(&bundle).await, &bundle)
+        .await
+        .unwrap();
+    initiator.read(Lun::peripheral(0), 0, 1, 512).await.unwrap();
+    assert_eq!(server.sessions.list().len(), 1);
+    drop(initiator);
+    for _ in 0..500 {
+        if server.sessions.list().is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("a session is left without its connection");
+}
+
 #[tokio::test]
 async fn a_grant_survives_a_restart() {
     let place = Place::new();
