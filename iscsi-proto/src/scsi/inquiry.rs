@@ -12,8 +12,9 @@ pub(super) const VENDOR: &[u8; 8] = b"ITEMLIFT";
 /// PRODUCT REVISION LEVEL.
 const REVISION: &[u8; 4] = b"0001";
 
-/// VERSION DESCRIPTORs (SPC-4 6.6): SAM-5, SPC-4, SBC-3, iSCSI, no version of them claimed.
-const VERSION_DESCRIPTORS: [u16; 4] = [0x00A0, 0x0460, 0x04C0, 0x0960];
+/// VERSION DESCRIPTORs (SPC-4 6.6): SAM-5, SPC-4, SBC-3, iSCSI, no version of them
+/// claimed but of iSCSI: RFC 7144 §4.2 adds the iSCSIProtocolLevel, 1, to 0960h.
+const VERSION_DESCRIPTORS: [u16; 4] = [0x00A0, 0x0460, 0x04C0, 0x0961];
 
 /// Length of the standard data: up to the eighth version descriptor and the reserved rest.
 const STANDARD_BYTES: usize = 96;

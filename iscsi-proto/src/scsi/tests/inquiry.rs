@@ -8,11 +8,11 @@ fn standard_data() {
     assert_eq!(data.len(), 96);
     assert_eq!(data[..8], [0x00, 0x00, 0x06, 0x12, 91, 0x00, 0x00, 0x02]);
     assert_eq!(&data[8..36], b"ITEMLIFTweb-01          0001");
-    // SAM-5, SPC-4, SBC-3, iSCSI.
+    // SAM-5, SPC-4, SBC-3, iSCSI at level 1.
     assert_eq!(
         data[58..74],
         [
-            0x00, 0xA0, 0x04, 0x60, 0x04, 0xC0, 0x09, 0x60, 0, 0, 0, 0, 0, 0, 0, 0
+            0x00, 0xA0, 0x04, 0x60, 0x04, 0xC0, 0x09, 0x61, 0, 0, 0, 0, 0, 0, 0, 0
         ]
     );
 }
