@@ -24,7 +24,8 @@ pub const READ_BUDGET: u32 = 16 * READ_CHUNK;
 /// one before them is missing (128 × 8192 bytes of data). open-iscsi queues 128 by default.
 pub const COMMAND_WINDOW: u32 = 128;
 
-/// Commands. Immediate SCSI commands outstanding beside the window; more are rejected (RFC 7143 §4.2.2.1).
+/// Commands. Immediate SCSI commands outstanding beside the window, and task management requests that
+/// wait for commands before them; more of either are rejected (RFC 7143 §4.2.2.1).
 pub const IMMEDIATE_COMMANDS: usize = 16;
 
 /// PDUs. Answers not yet sent before input is left unread: a peer that asks without reading the

@@ -198,10 +198,7 @@ pub(crate) static KEYS: [Key; 34] = [
         ..key("DefaultTime2Retain", Rule::Min(0, 3600, 0), 20)
     },
     key("TaskReporting", Rule::List(&["RFC3720"]), 0),
-    Key {
-        discovery: true,
-        ..key("iSCSIProtocolLevel", Rule::Min(0, 31, 1), 1)
-    },
+    key("iSCSIProtocolLevel", Rule::Min(0, 31, 1), 1),
     // RFC 7143 §13.25: `No` to these two ...
     Key {
         discovery: true,

@@ -57,6 +57,11 @@ impl Session {
         if self.closed || std::mem::replace(&mut self.leaving, true) {
             return;
         }
+        // RFC 7143 §7.4.3: a discovery session hears no asynchronous message; it may simply end.
+        if self.identity.kind == SessionKind::Discovery {
+            self.close(out);
+            return;
+        }
         self.drop_tasks(|_| true, out);
         let (event, parameters) = match why {
             ShutDown::Revoked | ShutDown::Expired | ShutDown::ServerStopping => {

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::Session;
 use crate::login::PORTAL_GROUP;
-use crate::login::keys::{self, Allowed, Rule};
+use crate::login::keys::{self, Allowed, Name, Rule};
 use crate::login::negotiate::{Answer, negotiate};
 use crate::login::parameters::Parameters;
 use crate::names::TargetName;
@@ -139,6 +139,8 @@ impl Session {
                 },
                 (Allowed::OperationalAndLater, _)
                     if negotiate(key, value, settled) == Answer::Declared => {}
+                // RFC 7143 §13.7: in full feature phase too. It is of no use to us.
+                (_, Rule::Names(Name::Alias)) => {}
                 _ => {
                     self.text.failed = true;
                     answer("Reject");

@@ -202,8 +202,9 @@ fn a_discovery_session_has_level_0() {
         Algorithm::Md5,
         &[("InitiatorName", INITIATOR), ("SessionType", "Discovery")],
     );
-    let offer = [("ErrorRecoveryLevel", "2")];
+    let offer = [("ErrorRecoveryLevel", "2"), ("iSCSIProtocolLevel", "1")];
     let answers = peer.login_step(LoginStage::Operational, None, &offer);
+    assert!(answers.contains(&("iSCSIProtocolLevel".to_owned(), "Irrelevant".to_owned())));
     assert!(answers.contains(&("ErrorRecoveryLevel".to_owned(), "0".to_owned())));
 }
 

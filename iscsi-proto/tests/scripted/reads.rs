@@ -111,6 +111,17 @@ fn answers_overtake_data() {
     assert_eq!(last.numbers.stat_sn, second.numbers.stat_sn.next());
 }
 
+/// RFC 7143 §11.19: ping data comes back as far as the initiator takes it.
+#[test]
+fn a_ping_comes_back_cut() {
+    let mut peer = Peer::ready(&[("MaxRecvDataSegmentLength", "512")]);
+    static LONG: [u8; 600] = [0x5a; 600];
+    ping(&mut peer, 0x57, &LONG);
+    assert_eq!(peer.receive().data, [0x5a; 512][..]);
+    ping(&mut peer, 0x58, &LONG[..3]);
+    assert_eq!(peer.receive().data, "ZZZ");
+}
+
 #[test]
 fn a_fault_ends_one_command_only() {
     let mut peer = Peer::ready(&[("MaxRecvDataSegmentLength", "262144")]);

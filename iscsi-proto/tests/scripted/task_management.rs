@@ -71,10 +71,11 @@ fn other_functions() {
         manage(&mut peer, TaskFunction::ClearAca, 0, Itt::RESERVED),
         5
     );
-    assert_eq!(
-        manage(&mut peer, TaskFunction::Other(77), 0, Itt::RESERVED),
-        5
-    );
+    // 9 to 12 belong to level 2 (RFC 7144).
+    for number in [9, 10, 11, 12, 77] {
+        let function = TaskFunction::Other(number);
+        assert_eq!(manage(&mut peer, function, 0, Itt::RESERVED), 5);
+    }
     assert_eq!(
         manage(&mut peer, TaskFunction::TargetColdReset, 0, Itt::RESERVED),
         0

@@ -36,6 +36,7 @@ fn send_targets() {
         "SendTargetsPlease=NotUnderstood\0"
     );
     assert_eq!(ask("MaxBurstLength=4096\0"), "MaxBurstLength=Reject\0");
+    assert_eq!(ask("InitiatorAlias=Reject or not\0"), "");
     assert_eq!(ask("AuthMethod=None\0"), "AuthMethod=Reject\0");
     assert_eq!(
         ask("MaxRecvDataSegmentLength=1\0"),

@@ -17,7 +17,9 @@ fn a_silent_initiator_is_asked_and_then_dropped() {
         Some(peer.now + Duration::from_secs(30))
     );
     peer.pass(30);
-    let ping = NopIn::parse(&peer.receive().bhs).unwrap();
+    let frame = peer.receive();
+    let ping = NopIn::parse(&frame.bhs).unwrap();
+    assert!(frame.data.is_empty());
     assert_eq!(ping.itt, Itt::RESERVED);
     assert!(ping.ttt != Ttt::RESERVED);
     peer.pass(59);
@@ -97,6 +99,16 @@ fn shut_down_is_over_with_the_logout() {
     peer.send(request.encode(), Bytes::new());
     assert_eq!(opcode(&peer.receive()), 0x26);
     assert!(peer.machine.is_closed());
+}
+
+/// RFC 7143 §7.4.3: a discovery session is not asked to log out, it just ends.
+#[test]
+fn shut_down_of_a_discovery_session() {
+    for why in [ShutDown::Revoked, ShutDown::Reinstated] {
+        let mut peer = Peer::discovering(&[]);
+        peer.machine.shut_down(peer.now, why);
+        assert!(peer.try_receive().is_none() && peer.machine.is_closed());
+    }
 }
 
 #[test]
