@@ -11,7 +11,7 @@ use crate::pdu::{
     RejectReason,
 };
 use crate::scsi::Lun;
-use crate::types::{Itt, SessionKind};
+use crate::types::Itt;
 
 impl Session {
     pub(super) fn logout(
@@ -20,8 +20,7 @@ impl Session {
         out: &mut Outbox,
     ) -> Result<(), RejectReason> {
         // RFC 7143 §4.3: a discovery session takes "close the session" only.
-        let discovery = self.identity.kind == SessionKind::Discovery;
-        if discovery && request.reason != LogoutReason::CloseSession {
+        if self.is_discovery() && request.reason != LogoutReason::CloseSession {
             return Err(RejectReason::ProtocolError);
         }
         if request.itt == Itt::RESERVED {
@@ -58,7 +57,7 @@ impl Session {
             return;
         }
         // RFC 7143 §7.4.3: a discovery session hears no asynchronous message; it may simply end.
-        if self.identity.kind == SessionKind::Discovery {
+        if self.is_discovery() {
             self.close(out);
             return;
         }

@@ -12,7 +12,7 @@ use crate::outbox::Outbox;
 use crate::pdu::{Numbers, RejectReason, TextRequest, TextResponse};
 use crate::scsi::Lun;
 use crate::text::{self, Gather, Pair, TextError};
-use crate::types::{Itt, SessionKind, Ttt};
+use crate::types::{Itt, Ttt};
 
 /// A negotiation that takes several PDUs. There is one at a time.
 #[derive(Debug, Default)]
@@ -116,8 +116,7 @@ impl Session {
             let known = keys::find(name);
             let asks = matches!(known, Some((_, key)) if matches!(key.rule, Rule::SendTargets));
             // RFC 7143 §4.3: a discovery session takes Text Requests with SendTargets only.
-            let discovery = self.identity.kind == SessionKind::Discovery;
-            if text::is_answer(value) || (discovery && !asks) {
+            if text::is_answer(value) || (self.is_discovery() && !asks) {
                 return Err(RejectReason::ProtocolError);
             }
             let mut answer = |value: &str| answers.push((name.clone(), value.to_owned()));

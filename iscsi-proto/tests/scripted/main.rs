@@ -27,4 +27,4 @@ mod text_requests;
 mod time;
 mod torn_down;
 mod unasked;
-mod unasked_data;
+mod unsolicited;

@@ -22,7 +22,7 @@ fn unasked(itt: Itt, ttt: u32, offset: u32) -> [u8; 48] {
 }
 
 /// For no command, for one that reads, for another R2T than that of the one that waits: discarded, and nothing is kept
-/// of it. (Unsolicited data for the one that waits ends it: `unasked_data`.)
+/// of it. (Unsolicited data for the one that waits ends it: `unsolicited`.)
 #[test]
 fn data_that_nobody_asked_for() {
     let mut peer = Peer::ready(&[]);
