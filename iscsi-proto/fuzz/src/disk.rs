@@ -10,7 +10,7 @@ pub const SIZES: [(u64, u32); 3] = [(8 << 20, 512), (16 << 20, 4096), (64 << 40,
 /// Bytes. The contents repeat after this; it is no power of two, so that no mistaken bit leads to the same.
 const PERIOD: u64 = 15_001 * 512;
 /// Bytes. Longest read.
-const LONGEST: u64 = 16 << 20;
+const LONGEST: u64 = 1 << 20;
 
 /// What the disk holds there. Not copied: all disks lie in memory once.
 pub fn contents(lun: u8, offset: u64, len: usize) -> Bytes {

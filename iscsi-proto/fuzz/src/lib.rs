@@ -7,11 +7,13 @@
 mod binary;
 mod input;
 mod registry;
+mod session;
 mod world;
 
 pub use binary::{base64, decode, hex};
 pub use input::Input;
 pub use registry::{Entry, registry};
+pub use session::Session;
 pub use world::World;
 pub mod disk;
 pub mod known;
