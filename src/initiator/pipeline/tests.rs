@@ -1,5 +1,7 @@
 //! A target of bytes: what a pipeline sends, and what it makes of answers that come in any portion.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 use super::*;
@@ -93,6 +95,15 @@ async fn receive(
     Ok(seen)
 }
 
+/// What the target got; fails a test that would wait for ever.
+async fn sent(target: &mut DuplexStream, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    let reading = target.read_exact(&mut bytes);
+    let read = tokio::time::timeout(Duration::from_secs(10), reading).await;
+    read.expect("in time").unwrap();
+    bytes
+}
+
 /// 5 bytes with padding, then 3 bytes with padding and GOOD status, all of slot 0's first read.
 fn two_data_ins() -> Vec<u8> {
     hex("25000000 00000005 0000000000000000 00000000 ffffffff
@@ -116,13 +127,12 @@ async fn a_read_that_comes_in_any_two_portions() {
         ];
         assert_eq!(seen, whole, "cut at {cut}");
         assert_eq!(pipeline.outstanding(), 0);
-        let mut command = [0; 48];
-        target.read_exact(&mut command).await.unwrap();
+        let command = sent(&mut target, 48).await;
         let read = hex(
             "01c10000 00000000 0000000000000000 00000000 00000008 00000007 0000000a
              8800 0000000000000005 00000002 0000",
         );
-        assert_eq!(command[..], read);
+        assert_eq!(command, read);
     }
 }
 
@@ -260,25 +270,23 @@ async fn a_session_without_reads_answers_and_is_asked_to_leave() {
         .await
         .unwrap();
     assert_eq!(seen, [Seen::AskedToLogOut]);
-    let mut pong = [0; 52];
-    target.read_exact(&mut pong).await.unwrap();
+    let pong = sent(&mut target, 52).await;
     let expected = hex(
         "40800000 00000003 0000000000000000 ffffffff 0000002a 00000007 0000000a 00000000 00000000 00000000 00000000
          70696e00",
     );
-    assert_eq!(pong[..], expected);
+    assert_eq!(pong, expected);
 
     let leaving = tokio::spawn(pipeline.log_out());
-    let mut request = [0; 48];
-    target.read_exact(&mut request).await.unwrap();
+    let request = sent(&mut target, 48).await;
     let expected = hex(
         "46800000 00000000 0000000000000000 fffffffe 00000000 00000007 0000000b 00000000 00000000 00000000 00000000",
     );
-    assert_eq!(request[..], expected);
+    assert_eq!(request, expected);
     let answer = hex(
         "26800000 00000000 0000000000000000 fffffffe 00000000 0000000b 00000007 00000009 00000000 00020000 00000000",
     );
     target.write_all(&answer).await.unwrap();
     leaving.await.unwrap().unwrap();
-    assert_eq!(target.read(&mut request).await.unwrap(), 0);
+    assert_eq!(target.read(&mut [0]).await.unwrap(), 0);
 }
