@@ -21,6 +21,7 @@ pub(crate) struct Process {
     pub(crate) plain: SocketAddr,
     site: Arc<Site>,
     child: Child,
+    traced: bool,
 }
 
 /// Where a server keeps its things.
@@ -50,8 +51,8 @@ impl Site {
         self.dir.path().join("source").join(VM).join(POINT)
     }
 
-    /// Starts the server, by `wrapper` if that is not empty.
-    pub(crate) fn serve(self: &Arc<Self>, wrapper: &[String]) -> Process {
+    /// Starts the server, under strace with these words if there are some.
+    pub(crate) fn serve(self: &Arc<Self>, tracer: &[String]) -> Process {
         let [tls, plain] = [(); 2].map(|()| {
             let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             free.local_addr().unwrap()
@@ -61,7 +62,7 @@ impl Site {
             "site = \"test\"\nlisten = [\"{tls}\"]\nplain = \"{plain}\"\n[[source]]\nkind = \"images\"\npath = {source:?}\n"
         );
         fs::write(self.state().join("itemlift.toml"), config).unwrap();
-        let words = wrapper.iter().map(String::as_str);
+        let words = tracer.iter().map(String::as_str);
         let mut words = words.chain([ITEMLIFT, "serve", "--state"]);
         let mut child = Command::new(words.next().unwrap())
             .args(words)
@@ -71,7 +72,7 @@ impl Site {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| {
-                panic!("{wrapper:?}: {error}: scripts/apt-tools.sh installs it")
+                panic!("{tracer:?}: {error}: scripts/apt-tools.sh installs it")
             });
         let mut ready = String::new();
         let stdout = child.stdout.take().unwrap();
@@ -81,6 +82,7 @@ impl Site {
             plain,
             site: Arc::clone(self),
             child,
+            traced: !tracer.is_empty(),
         };
         assert!(ready.starts_with("itemlift is ready"), "{ready}");
         process
@@ -143,7 +145,10 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        // Under strace it is gone only when the last of its reads is let go.
+        if !self.traced {
+            let _ = self.child.wait();
+        }
     }
 }
 
