@@ -1,6 +1,6 @@
 //! TLS as somebody speaks it who means harm, byte by byte where a library would not.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -288,20 +288,25 @@ fn renegotiate(bundle: &Bundle, portal: &str) -> String {
     let mut openssl = Command::new("openssl")
         .args(["s_client", "-connect", portal, "-tls1_2", "-alpn", "iscsi"])
         .args(["-legacy_renegotiation", "-cert", &certificate, "-key", &key])
+        // Every message, as it comes.
+        .arg("-msg")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .expect("openssl");
     let mut input = openssl.stdin.take().unwrap();
-    std::thread::sleep(Duration::from_secs(1));
-    let _ = input.write_all(b"R\n");
-    std::thread::sleep(Duration::from_secs(1));
-    drop(input);
-    let output = openssl.wait_with_output().unwrap();
-    [output.stdout, output.stderr]
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .concat()
+    let mut said = String::new();
+    let mut out = BufReader::new(openssl.stdout.take().unwrap());
+    while out.read_line(&mut said).unwrap() > 0 && !said.contains("no_renegotiation") {
+        // The line after which it listens to its input.
+        if said.ends_with("Extended master secret: yes\n") {
+            input.write_all(b"R\n").unwrap();
+        }
+    }
+    openssl.kill().unwrap();
+    openssl.wait().unwrap();
+    said
 }
 
 #[tokio::test]
@@ -311,8 +316,10 @@ async fn renegotiation_is_refused() {
     let portal = server.tls.to_string();
     let said = tokio::task::spawn_blocking(move || renegotiate(&bundle, &portal));
     let said = within(20, said).await.unwrap();
-    assert!(said.contains("RENEGOTIATING"), "{said}");
-    assert!(said.contains("no renegotiation"), "{said}");
+    let asked = said.rsplit_once(">>> TLS 1.2, Handshake").unwrap().1;
+    assert!(asked.contains("ClientHello"), "{said}");
+    assert!(asked.contains("<<< TLS 1.2, Alert"), "{said}");
+    assert!(asked.contains("warning no_renegotiation"), "{said}");
     is_alive(&server).await;
 }
 
