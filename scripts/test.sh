@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands: format, lints, docs, unit and
-# integration tests, libiscsi against the release binary, and the mount script and
-# open-iscsi in a Debian guest; scripts/guest.sh --all has the long scenarios as well.
-# Installs what is missing with apt. `scripts/test.sh STEP...` runs only the steps
+# integration tests, fuzzing, libiscsi against the release binary, and the mount script
+# and open-iscsi in a Debian guest; scripts/guest.sh --all has the long scenarios as
+# well. Installs what is missing with apt. `scripts/test.sh STEP...` runs only the steps
 # named; `scripts/test.sh --list` names them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-STEPS=(tools format lint docs unit script release demo interop guest)
+STEPS=(tools format lint docs unit script fuzz release demo interop guest)
 started=$SECONDS
 
 main() {
@@ -67,6 +67,15 @@ step_unit() {
 
 step_script() {
     (cd recovery-mount/linux && python3 -B -m unittest discover --start-directory tests)
+}
+
+# The fuzz targets are a workspace of their own, for the nightly compiler.
+step_fuzz() {
+    cargo fmt --manifest-path iscsi-proto/fuzz/Cargo.toml --check
+    # Nothing is linked here, so libFuzzer need not be compiled: any file will do for it.
+    CUSTOM_LIBFUZZER_PATH=$PWD/README.md cargo clippy --locked --manifest-path iscsi-proto/fuzz/Cargo.toml \
+        --target-dir target/fuzz/lint --all-targets -- -D warnings
+    scripts/fuzz.sh 20
 }
 
 step_release() {

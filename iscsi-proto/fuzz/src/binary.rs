@@ -36,5 +36,5 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
         }
     }
     // One spelling only: right padding, no stray bits.
-    (base64(&bytes)[2..].as_bytes() == digits && matches!(&text[..2], "0b" | "0B")).then_some(bytes)
+    (base64(&bytes).as_bytes()[2..] == *digits && matches!(&text[..2], "0b" | "0B")).then_some(bytes)
 }

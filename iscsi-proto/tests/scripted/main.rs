@@ -19,6 +19,7 @@ mod numbering;
 mod opcodes;
 mod peer;
 mod reads;
+mod recorded;
 mod rejecting;
 mod serials;
 mod statuses;
