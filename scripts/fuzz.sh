@@ -16,7 +16,7 @@ CRATE=iscsi-proto/fuzz
 WORK=target/fuzz
 ARTIFACTS=$WORK/artifacts
 # Bytes of the longest input, for each target: past it, inputs get slower and not better.
-declare -A MAX_LEN=([framing]=16384 [pdu]=384 [text]=17000 [login]=16384 [chap]=4096 [cdb]=2048 [session]=2048)
+declare -A MAX_LEN=([framing]=16384 [pdu]=384 [text]=17000 [login]=16384 [chap]=4096 [cdb]=2048 [session]=1024)
 TARGETS=(framing pdu text login chap cdb session)
 # Seconds for one input, megabytes for one process: more is a fault.
 INPUT_SECONDS=10
@@ -68,10 +68,10 @@ tools() {
     fi
 }
 
-# build FOLDER_OF_THE_CRATE FOLDER_FOR_THE_PROGRAMS. No sanitizer: our crates forbid unsafe code, and without
+# build FOLDER_OF_THE_CRATE FOLDER_FOR_THE_PROGRAMS [TARGET]. No sanitizer: our crates forbid unsafe code, and without
 # one there are several times more runs. Overflow checks and debug assertions are on.
 build() {
-    cargo +nightly fuzz build --sanitizer none --fuzz-dir "$1" --target-dir "$2" 2>"$WORK/build.log" || {
+    cargo +nightly fuzz build --sanitizer none --fuzz-dir "$1" --target-dir "$2" ${3:+"$3"} 2>"$WORK/build.log" || {
         cat "$WORK/build.log" >&2
         exit 1
     }
@@ -169,7 +169,7 @@ prove() {
         # The copy is a workspace of the two crates alone.
         sed -i '/^\[package\]/,$d; s/^members = .*/members = ["chap", "iscsi-proto"]/; /^recovery-mount = /d' "$copy/Cargo.toml"
         patch --quiet --strip=1 --directory="$copy" <"$patch"
-        build "$copy/$CRATE" "$WORK/build-fault"
+        build "$copy/$CRATE" "$WORK/build-fault" "$target"
         before=$SECONDS
         rm -rf "$WORK/fault-corpus/${target:?}"/*
         if fuzz "$(program "$WORK/build-fault" "$target")" "$target" "$seconds" "$log" \

@@ -66,7 +66,7 @@ def chap_value(text):
 
 def command(cdb):
     """The session's operation for any command: 1020 bytes to read; then two PDUs are taken."""
-    return bytes([4, 0, 0xFF]) + cdb + bytes([0x40, 0xFF, 0, 10, 2])
+    return bytes([4, 0, 0xFF]) + cdb + bytes([0x40, 0xFF, 0, 0, 10, 2])
 
 
 def made_up():

@@ -8,10 +8,16 @@
 use iscsi_proto_fuzz::{Input, Session};
 use libfuzzer_sys::fuzz_target;
 
+/// More make a run slow and find no more.
+const MAX_OPERATIONS: usize = 100;
+
 fuzz_target!(|bytes: &[u8]| {
     let mut input = Input(bytes);
     let mut session = Session::new(&mut input);
-    while !input.is_empty() {
+    for _ in 0..MAX_OPERATIONS {
+        if input.is_empty() {
+            break;
+        }
         session.step(&mut input);
     }
     session.finish();

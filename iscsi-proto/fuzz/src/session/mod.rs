@@ -100,7 +100,7 @@ impl Session {
             faults: Vec::new(),
             may_close: false,
             leaving: false,
-            left: (u64::from(max_recv) * 400).min(8 << 20),
+            left: (u64::from(max_recv) * 100).min(6 << 20),
         }
     }
 
