@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands: format, lints, docs, unit and
-# integration tests, fuzzing, libiscsi against the release binary, and the mount script
-# and open-iscsi in a Debian guest; scripts/guest.sh --all has the long scenarios as
-# well. Installs what is missing with apt. `scripts/test.sh STEP...` runs only the steps
+# integration tests, fuzzing, libiscsi and load against the release binary, the mount
+# script and open-iscsi in a Debian guest; scripts/guest.sh --all has the long scenarios
+# too. Installs what is missing with apt. `scripts/test.sh STEP...` runs only the steps
 # named; `scripts/test.sh --list` names them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -88,6 +88,7 @@ step_demo() {
 
 step_interop() {
     python3 tests/interop/run.py
+    python3 tests/interop/load.py
 }
 
 step_guest() {

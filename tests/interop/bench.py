@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from resources import cpu_seconds
 from server import BINARY, Server
 from tgt import Tgt
 
@@ -23,7 +24,6 @@ WORKLOADS = {
     "128 KiB QD32": ["-b", "256", "-m", "32"],
 }
 AVERAGE = re.compile(r"iops average (\d+) \((\d+) MB/s\)")
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def main():
@@ -87,14 +87,6 @@ def run(url, flags, seconds, pids):
     if done.returncode or not averages:
         raise RuntimeError(f"iscsi-perf, status {done.returncode}: {done.stderr}{done.stdout}")
     return int(averages[-1][0]), int(averages[-1][1]), cpu_seconds(pids) - before
-
-
-def cpu_seconds(pids):
-    total = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / TICKS
 
 
 def print_table(workload, figures):
