@@ -14,8 +14,9 @@ use super::histogram::Histogram;
 use super::load::{Check, Load, Order};
 use crate::initiator::{InitiatorError, Pipeline, PipelineEvent, Sense};
 
-/// How long reads that are outstanding at the end may take, and then the logout.
-const LAST_ANSWERS_TIME: Duration = Duration::from_secs(10);
+/// How long the target may send nothing at the end, while reads are outstanding or until it answers the logout: what Linux gives
+/// a command.
+const LAST_ANSWERS_TIME: Duration = Duration::from_secs(30);
 
 /// What others may look at while the session runs. On a cache line of its own, so that sessions do not slow each other down.
 #[derive(Debug, Default)]
@@ -121,21 +122,18 @@ where
             }
             self.look(true)?;
         }
-        let drained = timeout(LAST_ANSWERS_TIME, async {
-            while self.pipeline.outstanding() > 0 {
-                self.pipeline.exchange().await?;
-                self.look(false)?;
+        while self.pipeline.outstanding() > 0 {
+            match timeout(LAST_ANSWERS_TIME, self.pipeline.exchange()).await {
+                Ok(exchanged) => exchanged?,
+                Err(_) => {
+                    let left = self.pipeline.outstanding() as u64;
+                    self.error("a read without an answer".to_owned(), left);
+                    break;
+                }
             }
-            Ok(())
-        });
-        match drained.await {
-            Ok(drained) => drained,
-            Err(_) => {
-                let left = self.pipeline.outstanding() as u64;
-                self.error("a read without an answer".to_owned(), left);
-                Ok(())
-            }
+            self.look(false)?;
         }
+        Ok(())
     }
 
     fn submit(&mut self) {

@@ -9,7 +9,7 @@ import threading
 # MAX_NEXUSES of the target: more sessions are spread over more grants.
 SESSIONS_PER_GRANT = 256
 # What a run may take beside its reading: logins and last answers.
-SPARE_SECONDS = 60
+SPARE_SECONDS = 120
 
 
 def grants(server, sessions, each=SESSIONS_PER_GRANT):
