@@ -129,7 +129,12 @@ pub fn transmit(mut bhs: Bhs, data: Bytes, digests: Digests) -> Transmit {
     if digests.data && !data.is_empty() {
         tail.push(&crc32c(&[&data, padding]));
     }
-    Transmit { head, data, tail }
+    Transmit {
+        head,
+        data,
+        tail,
+        ends: None,
+    }
 }
 
 #[cfg(test)]

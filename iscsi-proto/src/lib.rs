@@ -13,6 +13,7 @@
 
 pub mod blocks;
 mod connection;
+pub mod counts;
 mod digest;
 mod effect;
 mod error;

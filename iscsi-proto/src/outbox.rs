@@ -1,9 +1,11 @@
 //! What waits to leave the machine: answers and effects.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::counts::{Counts, Ended};
 use crate::effect::Effect;
 use crate::pdu::Bhs;
 
@@ -24,13 +26,18 @@ pub(crate) struct Outgoing {
     pub(crate) bhs: Bhs,
     pub(crate) data: Bytes,
     pub(crate) status_number: StatusNumber,
+    /// The command whose status it carries.
+    pub(crate) ends: Option<Ended>,
 }
 
-/// Answers and effects, each in order.
+/// Answers and effects, each in order; and what there is to tell of those that came in.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     pub(crate) answers: VecDeque<Outgoing>,
     pub(crate) effects: VecDeque<Effect>,
+    pub(crate) counts: Counts,
+    /// When the last input came.
+    pub(crate) now: Option<Instant>,
 }
 
 impl Outbox {
@@ -44,6 +51,18 @@ impl Outbox {
             bhs,
             data,
             status_number,
+            ends: None,
+        });
+    }
+
+    /// Queues the status of a command.
+    pub(crate) fn end(&mut self, bhs: Bhs, data: Bytes, ended: Ended) {
+        self.counts.command(ended.opcode, ended.end);
+        self.answers.push_back(Outgoing {
+            bhs,
+            data,
+            status_number: StatusNumber::Takes,
+            ends: Some(ended),
         });
     }
 }

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::counts::Ended;
+
 /// Bytes. Basic header segment and its digest.
 const HEAD: usize = 48 + 4;
 /// Bytes. Padding of the data segment and its digest.
@@ -16,6 +18,8 @@ pub struct Transmit {
     pub data: Bytes,
     /// Padding, data digest.
     pub tail: Inline<TAIL>,
+    /// The command whose status it carries.
+    pub ends: Option<Ended>,
 }
 
 impl Transmit {

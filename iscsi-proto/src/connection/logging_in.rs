@@ -1,6 +1,7 @@
 //! The part of a connection before its session: login, carried between the wire and the caller.
 
 use super::{Connection, Phase};
+use crate::counts::{Fate, PduKind};
 use crate::effect::{Access, Effect};
 use crate::error::Error;
 use crate::framing::Frame;
@@ -76,11 +77,15 @@ impl Connection {
             return Ok(());
         };
         let [first, ..] = frame.bhs;
+        self.undecided = Some(PduKind::of(&frame.bhs));
         let step = match Opcode::of(&frame.bhs) {
             Some(Opcode::LoginRequest) => LoginRequest::parse(&frame.bhs)
                 .map_err(|_| LoginRefusal::Malformed)
                 .and_then(|request| login.handle(request, &frame.data)),
-            _ if login.first().is_none() => return Err(Error::NotIscsi),
+            _ if login.first().is_none() => {
+                self.decide(Fate::ClosedNotIscsi);
+                return Err(Error::NotIscsi);
+            }
             _ => Err(LoginRefusal::NotLogin(first & 0x3f)),
         };
         self.note_login();
@@ -110,13 +115,23 @@ impl Connection {
             if let Some(response) = response {
                 self.answer_login(response, &[]);
             }
+            // Not answered: it was no login request at all.
+            self.decide(Fate::ClosedNotIscsi);
             self.out.effects.push_back(Effect::LoginRefused(refusal));
             self.phase = Phase::Refused;
         }
     }
 
     fn answer_login(&mut self, response: LoginResponse, answers: &[Pair]) {
+        self.decide(Fate::of_login(response.status));
         self.out.answer(response.encode(), text::encode(answers));
+    }
+
+    /// Counts the login request that waits for its answer, if one does.
+    fn decide(&mut self, fate: Fate) {
+        if let Some(kind) = self.undecided.take() {
+            self.out.counts.pdu(kind, fate);
+        }
     }
 
     /// Keeps what the login says of the initiator.

@@ -2,11 +2,13 @@
 
 mod logging_in;
 mod memory;
+mod report;
 
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::counts::{Fate, PduKind};
 use crate::digest::Digests;
 use crate::effect::{Effect, ReadFault, ReadId, Reset, ShutDown};
 use crate::error::Error;
@@ -16,7 +18,7 @@ use crate::login::{Login, LoginRefusal};
 use crate::outbox::{Outbox, Outgoing, StatusNumber};
 use crate::pdu::{self, Numbers};
 use crate::session::Session;
-use crate::status::{Stage, Status};
+use crate::status::Status;
 use crate::timers::{Expired, Timers};
 use crate::transmit::Transmit;
 use crate::types::{CmdSn, SessionKind, StatSn};
@@ -62,6 +64,8 @@ pub struct Connection {
     data_taken: bool,
     /// Answers at the head of the queue that leave before digests begin.
     plain_answers: usize,
+    /// The login request that is not answered yet.
+    undecided: Option<PduKind>,
     status: Status,
 }
 
@@ -93,6 +97,7 @@ impl Connection {
             digests: Digests::default(),
             data_taken: false,
             plain_answers: 0,
+            undecided: None,
             status: Status::default(),
         }
     }
@@ -102,6 +107,7 @@ impl Connection {
     /// # Errors
     /// [`Error`] ends the connection: do the effects, write what `poll_transmit` still has, drop it.
     pub fn receive(&mut self, now: Instant, input: &mut BytesMut) -> Result<(), Error> {
+        self.out.now = Some(now);
         while self.wants_input() {
             let result = match self.framing.next(input) {
                 Ok(Some(frame)) => {
@@ -109,7 +115,11 @@ impl Connection {
                     self.take(frame)
                 }
                 Ok(None) => return Ok(()),
-                Err(error) => Err(error.into()),
+                Err(error) => {
+                    let error = error.into();
+                    self.out.counts.pdu(PduKind::Other, Fate::from(error));
+                    Err(error)
+                }
             };
             if let Err(error) = result {
                 self.end();
@@ -166,6 +176,7 @@ impl Connection {
             mut bhs,
             data,
             status_number,
+            ends,
         } = outgoing;
         let mut numbers = self.command_numbers();
         if status_number != StatusNumber::Absent {
@@ -182,7 +193,10 @@ impl Connection {
         } else {
             self.digests
         };
-        Some(framing::transmit(bhs, data, digests))
+        Some(Transmit {
+            ends,
+            ..framing::transmit(bhs, data, digests)
+        })
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
@@ -247,38 +261,14 @@ impl Connection {
         over && self.out.answers.is_empty()
     }
 
-    /// For logs and lists.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        let mut status = self.status.clone();
-        match &self.phase {
-            Phase::Session(session) => {
-                status.commands = session.commands;
-                status.bytes_read = session.bytes_read;
-                if session.closed || session.leaving {
-                    status.stage = Stage::Closing;
-                }
-            }
-            Phase::Login { .. } => {}
-            Phase::Refused => status.stage = Stage::Closing,
-        }
-        status
-    }
-
-    /// [`Status::commands`] and [`Status::bytes_read`] alone, cheap enough for every turn of a driver.
-    #[must_use]
-    pub fn progress(&self) -> (u64, u64) {
-        match &self.phase {
-            Phase::Session(session) => (session.commands, session.bytes_read),
-            Phase::Login { .. } | Phase::Refused => (0, 0),
-        }
-    }
-
     fn take(&mut self, frame: Frame) -> Result<(), Error> {
         match &mut self.phase {
             Phase::Session(session) => session.receive(frame, &mut self.out),
             Phase::Login { .. } => self.take_login(&frame),
-            Phase::Refused => Ok(()),
+            Phase::Refused => {
+                self.out.counts.header(&frame.bhs, Fate::IgnoredAfterEnd);
+                Ok(())
+            }
         }
     }
 

@@ -139,6 +139,12 @@ impl Sense {
         }
     }
 
+    /// The sense key.
+    #[must_use]
+    pub const fn key(&self) -> u8 {
+        self.condition.codes().0
+    }
+
     /// SPC-4 4.5.3. "The VALID bit … zero indicates that the INFORMATION field is not defined": so
     /// for an address that does not fit 32 bits.
     fn encode_fixed(&self) -> Vec<u8> {

@@ -4,21 +4,13 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::Session;
 use super::task::{Asked, Collect, Purpose, Task, Transfer, Work};
+use crate::counts::CommandEnd;
 use crate::framing::Frame;
 use crate::limits::IMMEDIATE_COMMANDS;
 use crate::outbox::Outbox;
 use crate::pdu::{Numbers, RejectReason, ScsiCommand, ScsiResponse};
 use crate::scsi::{Cdb, Condition, Outcome, Sense};
 use crate::types::{Itt, Ttt};
-
-/// How a command ends (SAM-5 §5.3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum Status {
-    Good = 0x00,
-    CheckCondition = 0x02,
-    ReservationConflict = 0x18,
-}
 
 impl Session {
     pub(super) fn command(
@@ -46,7 +38,7 @@ impl Session {
         let Some(nexus) = &self.nexus else {
             return Err(RejectReason::ProtocolError);
         };
-        let mut task = Task::new(command, nexus.aborts(command.lun));
+        let mut task = Task::new(command, nexus.aborts(command.lun), out.now);
         let unasked = command.write && !command.last;
         if unasked || !frame.data.is_empty() {
             self.refuse_unsolicited(command.itt, task, unasked, out);
@@ -135,18 +127,16 @@ impl Session {
                 let range = comparison.range();
                 Transfer::of_blocks(Purpose::Compare(comparison), range, 0, burst)
             }
-            Outcome::Good => return respond(itt, &task, Status::Good, None, 0, out),
+            Outcome::Good => return respond(itt, &task, CommandEnd::Good, None, 0, out),
             Outcome::ReservationConflict => {
-                return respond(itt, &task, Status::ReservationConflict, None, 0, out);
+                return respond(itt, &task, CommandEnd::ReservationConflict, None, 0, out);
             }
             Outcome::CheckCondition(sense) => {
-                let sense = self.encode(&task, sense);
-                return respond(itt, &task, Status::CheckCondition, Some(sense), 0, out);
+                return self.check_condition(itt, &task, sense, 0, out);
             }
             Outcome::NeedData(_) => {
                 let sense = Sense::new(Condition::ParameterListLengthError);
-                let sense = self.encode(&task, sense);
-                return respond(itt, &task, Status::CheckCondition, Some(sense), 0, out);
+                return self.check_condition(itt, &task, sense, 0, out);
             }
         };
         self.begin_transfer(itt, task, transfer, out);
@@ -158,21 +148,19 @@ impl Session {
             return;
         };
         let sent = task.transfer().map_or(0, |transfer| transfer.sent);
-        let sense = self.encode(&task, sense);
-        respond(
-            itt,
-            &task,
-            Status::CheckCondition,
-            Some(sense),
-            u64::from(sent),
-            out,
-        );
+        self.check_condition(itt, &task, sense, u64::from(sent), out);
+    }
+
+    fn check_condition(&self, itt: Itt, task: &Task, sense: Sense, sent: u64, out: &mut Outbox) {
+        let end = CommandEnd::CheckCondition(sense.key());
+        let sense = self.encode(task, sense);
+        respond(itt, task, end, Some(sense), sent, out);
     }
 
     /// Ends a task with GOOD where no Data-In can carry the status.
     pub(super) fn end_good(&mut self, itt: Itt, actual: u64, out: &mut Outbox) {
         if let Some(task) = self.remove(itt, out) {
-            respond(itt, &task, Status::Good, None, actual, out);
+            respond(itt, &task, CommandEnd::Good, None, actual, out);
         }
     }
 
@@ -190,18 +178,22 @@ impl Session {
 fn respond(
     itt: Itt,
     task: &Task,
-    status: Status,
+    end: CommandEnd,
     sense: Option<Bytes>,
     sent: u64,
     out: &mut Outbox,
 ) {
     let pdu = ScsiResponse {
         response: 0,
-        status: status as u8,
+        status: end.status().unwrap_or_default(),
         itt,
         numbers: Numbers::default(),
         exp_data_sn: task.data_in_sent(),
         residual: task.residual(sent),
     };
-    out.answer(pdu.encode(), sense.unwrap_or_default());
+    out.end(
+        pdu.encode(),
+        sense.unwrap_or_default(),
+        task.ended(itt, end),
+    );
 }

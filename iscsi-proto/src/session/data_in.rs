@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::Session;
 use super::task::{Piece, Purpose, Task, Transfer, Work};
+use crate::counts::CommandEnd;
 use crate::effect::{ReadFault, ReadId};
 use crate::limits::MAX_SEND_DATA_SEGMENT;
 use crate::outbox::{Outbox, Outgoing, StatusNumber};
@@ -157,14 +158,19 @@ impl Session {
             if cut.counts {
                 self.bytes_read += cut.outgoing.data.len() as u64;
             }
+            let mut outgoing = cut.outgoing;
             if cut.ended {
                 self.ready.pop_front();
-                self.remove(itt, out);
+                if let Some(task) = self.remove(itt, out) {
+                    let ended = task.ended(itt, CommandEnd::Good);
+                    out.counts.command(ended.opcode, ended.end);
+                    outgoing.ends = Some(ended);
+                }
             } else if !cut.more {
                 self.ready.pop_front();
             }
             self.ask_for_blocks(out);
-            return Some(cut.outgoing);
+            return Some(outgoing);
         }
     }
 }
@@ -239,6 +245,7 @@ impl Task {
             bhs: pdu.encode(),
             data,
             status_number,
+            ends: None,
         };
         Some(Cut {
             outgoing,

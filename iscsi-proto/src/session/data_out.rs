@@ -4,8 +4,9 @@
 //! command; what comes for a task that has ended, or was aborted, is discarded.
 
 use super::Session;
-use super::reject;
+use super::send_reject;
 use super::task::{Asked, Task};
+use crate::counts::Fate;
 use crate::framing::Frame;
 use crate::limits::DATA_OUT_BUDGET;
 use crate::outbox::{Outbox, StatusNumber};
@@ -72,15 +73,19 @@ impl Session {
 
     /// Takes data. Nothing wrong with it ends the command before the last of it has come: the target
     /// "MUST wait until it receives a data PDU with the F bit set" (RFC 7143 §11.4.2).
-    pub(super) fn data_out(&mut self, frame: &Frame, out: &mut Outbox) -> Result<(), RejectReason> {
+    pub(super) fn data_out(
+        &mut self,
+        frame: &Frame,
+        out: &mut Outbox,
+    ) -> Result<Fate, RejectReason> {
         let pdu = DataOut::parse(&frame.bhs).map_err(|_| RejectReason::InvalidField)?;
         // RFC 7143 §10.7: data of a task that has ended is "silently discarded".
         let Some(task) = self.tasks.get_mut(&pdu.itt) else {
-            return Ok(());
+            return Ok(Fate::IgnoredUnasked);
         };
         let lun = task.lun;
         let Some(collect) = task.collect() else {
-            return Ok(());
+            return Ok(Fate::IgnoredUnasked);
         };
         if let Some(asked) = collect.asked.as_mut().filter(|asked| asked.ttt == pdu.ttt) {
             let wrong = wrong_with(&pdu, frame, asked, collect.buffer.len(), lun);
@@ -88,13 +93,15 @@ impl Session {
             collect.failure = collect.failure.or(wrong);
         } else if pdu.ttt == Ttt::RESERVED {
             collect.failure = Some(Condition::UnexpectedUnsolicitedData);
-            return Ok(());
+            return Ok(Fate::IgnoredUnasked);
         } else {
-            return Ok(());
+            return Ok(Fate::IgnoredUnasked);
         }
+        let mut fate = Fate::Accepted;
         if frame.data_corrupt {
             // RFC 7143 §7.8: Reject, then the end of the task; at level 0 nothing is sent again.
-            reject(RejectReason::DataDigest, &frame.bhs, out);
+            send_reject(RejectReason::DataDigest, &frame.bhs, out);
+            fate = Fate::RejectedDataDigest;
         }
         if collect.failure.is_none() {
             collect.buffer.extend_from_slice(&frame.data);
@@ -106,7 +113,7 @@ impl Session {
                 None => self.collect_more(pdu.itt, out),
             }
         }
-        Ok(())
+        Ok(fate)
     }
 
     fn data_out_used(&mut self) -> u32 {

@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::task::{Task, Work};
+use crate::counts::{CommandEnd, Fate};
 use crate::effect::Reset;
 use crate::outbox::Outbox;
 use crate::types::Itt;
@@ -48,6 +49,21 @@ impl Session {
         Some(task)
     }
 
+    /// Ends a task without an answer.
+    pub(super) fn abort(&mut self, itt: Itt, out: &mut Outbox) {
+        if let Some(task) = self.remove(itt, out) {
+            out.counts.command(task.opcode(), CommandEnd::Aborted);
+        }
+    }
+
+    /// The connection is over: nothing that is under way will be answered.
+    pub(crate) fn end_counts(&mut self, out: &mut Outbox) {
+        for frame in self.window.take_kept() {
+            out.counts.header(&frame.bhs, Fate::IgnoredUnfinished);
+        }
+        self.close(out);
+    }
+
     /// Ends tasks without an answer.
     pub(super) fn drop_tasks(&mut self, which: impl Fn(&Task) -> bool, out: &mut Outbox) {
         let ended: Vec<Itt> = self
@@ -57,7 +73,7 @@ impl Session {
             .map(|(itt, _)| *itt)
             .collect();
         for itt in ended {
-            self.remove(itt, out);
+            self.abort(itt, out);
         }
         self.ask_for_blocks(out);
         self.ask_for_data(out);
@@ -79,7 +95,7 @@ impl Session {
         let stale = nexus.aborts(task.lun) != task.aborts;
         if stale {
             self.ready.retain(|ready| *ready != itt);
-            self.remove(itt, out);
+            self.abort(itt, out);
         }
         stale
     }

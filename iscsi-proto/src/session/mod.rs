@@ -22,6 +22,7 @@ use self::reads::Reads;
 use self::task::Task;
 use self::text_request::TextExchange;
 use self::window::{Arrival, Window};
+use crate::counts::{Fate, PduKind};
 use crate::effect::SessionIdentity;
 use crate::error::Error;
 use crate::framing::Frame;
@@ -112,7 +113,10 @@ impl Session {
     pub(crate) fn receive(&mut self, frame: Frame, out: &mut Outbox) -> Result<(), Error> {
         let bhs = frame.bhs;
         let result = match Opcode::of(&bhs) {
-            Some(Opcode::LoginRequest) => return Err(Error::LoginAgain),
+            Some(Opcode::LoginRequest) => {
+                out.counts.header(&bhs, Fate::ClosedLoginAgain);
+                return Err(Error::LoginAgain);
+            }
             Some(Opcode::DataOut | Opcode::Snack) if self.is_discovery() => {
                 Err(RejectReason::ProtocolError)
             }
@@ -127,8 +131,9 @@ impl Session {
             ) => return self.request(frame, out),
             _ => Err(RejectReason::NotSupported),
         };
-        if let Err(reason) = result {
-            reject(reason, &bhs, out);
+        match result {
+            Ok(fate) => out.counts.header(&bhs, fate),
+            Err(reason) => reject(reason, &bhs, out),
         }
         Ok(())
     }
@@ -145,14 +150,23 @@ impl Session {
         if is_immediate(&frame.bhs) || is_unnumbered_nop(&frame) || asked_for {
             self.run(&frame, out)?;
         } else {
-            let number = cmd_sn(&frame);
-            if let Arrival::Run(frame) = self.window.arrive(number, frame, self.held_from())
-                && !self.run(&frame, out)?
-            {
-                self.window.give_back(number);
+            let (number, bhs) = (cmd_sn(&frame), frame.bhs);
+            match self.window.arrive(number, frame, self.held_from()) {
+                Arrival::Run(frame) => {
+                    if !self.run(&frame, out)? {
+                        self.window.give_back(number);
+                    }
+                }
+                // Counted when its turn comes.
+                Arrival::Kept => {}
+                Arrival::Ignored => out.counts.header(&bhs, Fate::IgnoredOutsideWindow),
             }
         }
-        self.run_waiting(out)
+        let result = self.run_waiting(out);
+        for _ in 0..self.window.take_ended() {
+            out.counts.pdu(PduKind::ScsiCommand, Fate::IgnoredAborted);
+        }
+        result
     }
 
     /// Runs what has waited for the commands before it: task management first.
@@ -172,16 +186,23 @@ impl Session {
     /// `false`: it was rejected.
     fn run(&mut self, frame: &Frame, out: &mut Outbox) -> Result<bool, Error> {
         if self.closed {
+            out.counts.header(&frame.bhs, Fate::IgnoredAfterEnd);
             return Ok(true);
         }
         match self.dispatch(frame, out) {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                out.counts.header(&frame.bhs, Fate::Accepted);
+                Ok(true)
+            }
             Err(Refusal::Reject(reason)) => {
                 reject(reason, &frame.bhs, out);
                 Ok(false)
             }
             // RFC 7143 §7.7: a format error "MUST immediately terminate" the connection.
-            Err(Refusal::Format) => Err(Error::Format),
+            Err(Refusal::Format) => {
+                out.counts.header(&frame.bhs, Fate::ClosedFormat);
+                Err(Error::Format)
+            }
         }
     }
 
@@ -263,8 +284,14 @@ impl From<Malformed> for Refusal {
     }
 }
 
-/// RFC 7143 §11.17.4: a Reject carries the header of what it rejects.
+/// Answers with Reject, and counts the PDU.
 fn reject(reason: RejectReason, bhs: &[u8; 48], out: &mut Outbox) {
+    out.counts.header(bhs, Fate::from(reason));
+    send_reject(reason, bhs, out);
+}
+
+/// RFC 7143 §11.17.4: a Reject carries the header of what it rejects.
+fn send_reject(reason: RejectReason, bhs: &[u8; 48], out: &mut Outbox) {
     let pdu = Reject {
         reason: reason as u8,
         numbers: Numbers::default(),

@@ -2,14 +2,16 @@
 //! never gets there.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
 use crate::blocks::{BlockRange, ByteOffset};
+use crate::counts::{CommandEnd, Ended};
 use crate::effect::ReadId;
 use crate::pdu::{Residual, ScsiCommand};
-use crate::scsi::{Comparison, Condition, Lun};
-use crate::types::Ttt;
+use crate::scsi::{Comparison, Condition, Lun, command_name};
+use crate::types::{Itt, Ttt};
 
 /// One command.
 pub(super) struct Task {
@@ -26,6 +28,8 @@ pub(super) struct Task {
     /// Data-In or R2T PDUs sent.
     pub(super) data_sn: u32,
     pub(super) work: Work,
+    /// When it came.
+    began: Option<Instant>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -112,7 +116,7 @@ pub(super) struct Asked {
 }
 
 impl Task {
-    pub(super) fn new(command: &ScsiCommand, aborts: u32) -> Self {
+    pub(super) fn new(command: &ScsiCommand, aborts: u32, now: Option<Instant>) -> Self {
         let direction = match (command.read, command.write) {
             (_, true) => Direction::Out,
             (true, false) => Direction::In,
@@ -128,6 +132,22 @@ impl Task {
             taken: 0,
             data_sn: 0,
             work: Work::Starting,
+            began: now,
+        }
+    }
+
+    /// The operation code, if the device server knows it.
+    pub(super) fn opcode(&self) -> Option<u8> {
+        let [opcode, ..] = self.cdb;
+        command_name(opcode).map(|_| opcode)
+    }
+
+    pub(super) fn ended(&self, itt: Itt, end: CommandEnd) -> Ended {
+        Ended {
+            itt,
+            opcode: self.opcode(),
+            end,
+            began: self.began,
         }
     }
 

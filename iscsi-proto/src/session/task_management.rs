@@ -85,7 +85,7 @@ impl Session {
             .get(&referenced)
             .is_some_and(|task| task.lun == lun)
         {
-            self.remove(referenced, out);
+            self.abort(referenced, out);
             self.ask_for_blocks(out);
             self.ask_for_data(out);
             return TaskResult::Complete;

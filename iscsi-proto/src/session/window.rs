@@ -28,6 +28,8 @@ pub(super) struct Window {
     /// task management function ended before it came.
     ahead: BTreeMap<u32, Option<Frame>>,
     origin: CmdSn,
+    /// Kept commands that ended before their turn, since that was last asked.
+    ended: u32,
 }
 
 impl Window {
@@ -39,6 +41,7 @@ impl Window {
             last,
             ahead: BTreeMap::new(),
             origin: first,
+            ended: 0,
         }
     }
 
@@ -98,7 +101,8 @@ impl Window {
     pub(super) fn skip(&mut self, number: CmdSn) -> bool {
         let inside = number.ahead_of(self.expected) >= 0 && self.last.ahead_of(number) >= 0;
         if inside {
-            self.ahead.insert(self.place(number), None);
+            let kept = self.ahead.insert(self.place(number), None);
+            self.ended += u32::from(matches!(kept, Some(Some(_))));
         }
         inside
     }
@@ -137,6 +141,16 @@ impl Window {
             self.origin = self.expected;
         }
         None
+    }
+
+    /// How many kept commands have ended before their turn, since this was last asked.
+    pub(super) fn take_ended(&mut self) -> u32 {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// Takes all that still wait for their turn.
+    pub(super) fn take_kept(&mut self) -> impl Iterator<Item = Frame> + use<> {
+        std::mem::take(&mut self.ahead).into_values().flatten()
     }
 
     /// Serial numbers have no order of their own; distances from one origin do.

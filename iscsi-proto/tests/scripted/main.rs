@@ -6,6 +6,7 @@ mod addressing;
 mod asking;
 mod budget;
 mod continued;
+mod counts;
 mod cut;
 mod data_out;
 mod dialogue;

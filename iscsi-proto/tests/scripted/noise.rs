@@ -7,25 +7,25 @@ use iscsi_proto::text;
 use crate::peer::{INITIATOR, Peer, TARGET};
 
 /// Xorshift: the same noise in every run.
-struct Noise(u64);
+pub(crate) struct Noise(u64);
 
 impl Noise {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
-    fn next(&mut self, below: u64) -> u64 {
+    pub(crate) fn next(&mut self, below: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0 % below
     }
 
-    fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         u8::try_from(self.next(256)).unwrap()
     }
 
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[usize::try_from(self.next(from.len() as u64)).unwrap()]
     }
 }
@@ -36,7 +36,7 @@ fn outstanding(peer: &Peer) -> u64 {
 }
 
 /// A header that gets past the first checks.
-fn request(noise: &mut Noise, peer: &Peer) -> [u8; 48] {
+pub(crate) fn request(noise: &mut Noise, peer: &Peer) -> [u8; 48] {
     let mut bhs = [0; 48];
     let opcode = noise.pick(&[
         0x00, 0x01, 0x01, 0x01, 0x02, 0x04, 0x05, 0x05, 0x06, 0x10, 0x1f,
