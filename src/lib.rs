@@ -22,7 +22,8 @@
 //! - [`tunnel`]: the client end, for initiators that do not speak TLS.
 //! - [`demo`] proves the whole path on one machine, with [`initiator`] as its client. The tests use that one, too.
 //! - [`bench`] is a load of many sessions, to measure a server with.
-//! - [`telemetry`] is for logs, [`interrupt`] for the signals that end a program, [`open_files`] for the system's limit on them.
+//! - [`telemetry`] is for logs, [`metrics`] for Prometheus, [`interrupt`] for the signals that end a program, [`open_files`] for
+//!   the system's limit on them.
 //!
 //! # The path of one read
 //!
@@ -47,6 +48,7 @@ pub mod grant;
 pub mod init;
 pub mod initiator;
 pub mod interrupt;
+pub mod metrics;
 pub mod open_files;
 pub mod point;
 pub mod server;

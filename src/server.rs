@@ -116,6 +116,7 @@ impl Server {
             catalog,
             sources: config.source.iter().map(SourceConfig::label).collect(),
             sessions,
+            metrics: Arc::clone(plane.metrics()),
             authority,
             token,
             site: config.site.as_str().into(),

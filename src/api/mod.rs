@@ -9,6 +9,7 @@ mod error;
 mod grants;
 mod handout;
 mod health;
+mod metrics;
 pub mod openapi;
 mod own_grant;
 mod points;
@@ -26,6 +27,7 @@ use axum::routing::{get, post};
 use crate::config::Portal;
 use crate::grant::Grants;
 use crate::grant::authority::Authority;
+use crate::metrics::Metrics;
 use crate::point::Catalog;
 use crate::target::Sessions;
 pub use create_grant::{CreateGrant, CreatedGrant, Platform};
@@ -49,6 +51,8 @@ pub struct AppState {
     pub sources: Arc<[String]>,
     /// The data plane's sessions.
     pub sessions: Arc<Sessions>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// What certificates are issued and scripts signed with.
     pub authority: Arc<Authority>,
     /// What a client must show.
@@ -73,6 +77,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/grants/{id}/renew", post(grants::renew))
         .route("/api/v1/grants/{id}/revoke", post(grants::revoke))
         .route("/api/v1/sessions", get(sessions::list))
+        .route("/metrics", get(metrics::show))
         .method_not_allowed_fallback(wrong_method)
         .route_layer(from_fn_with_state(state.clone(), token::require_token));
     let for_all = Router::new()

@@ -5,7 +5,7 @@ use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{create_grant, error, grants, health, own_grant, points, sessions, sources};
+use super::{create_grant, error, grants, health, metrics, own_grant, points, sessions, sources};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -25,6 +25,7 @@ use super::{create_grant, error, grants, health, own_grant, points, sessions, so
         grants::revoke,
         own_grant::show,
         sessions::list,
+        metrics::show,
     ),
     components(schemas(error::ErrorBody, error::Problem)),
     modifiers(&Token, &NoLicence),

@@ -124,11 +124,26 @@ enum Message {
     Flush(SyncSender<()>),
 }
 
+/// Events that did not get into the log.
+#[derive(Default)]
+struct Losses {
+    /// Not yet told in the log itself.
+    untold: AtomicU64,
+    all: AtomicU64,
+}
+
+impl Losses {
+    fn count(&self) {
+        self.untold.fetch_add(1, Ordering::Relaxed);
+        self.all.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// `STATE/audit.log`. Dropping it writes what is still queued.
 pub struct Audit {
     // Behind a lock only to be taken out on drop.
     queue: RwLock<Option<SyncSender<Message>>>,
-    lost: Arc<AtomicU64>,
+    lost: Arc<Losses>,
     strangers: Mutex<Strangers>,
     writer: Option<JoinHandle<()>>,
     clock: Arc<dyn Clock>,
@@ -146,7 +161,7 @@ impl Audit {
             .mode(0o600)
             .open(path)?;
         let (queue, lines) = sync_channel(QUEUE);
-        let lost = Arc::new(AtomicU64::new(0));
+        let lost = Arc::new(Losses::default());
         let writer = std::thread::Builder::new().name("audit".into()).spawn({
             let lost = Arc::clone(&lost);
             move || write_lines(file, &lines, &lost)
@@ -182,8 +197,13 @@ impl Audit {
             .as_ref()
             .is_none_or(|queue| queue.try_send(line).is_err())
         {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.lost.count();
         }
+    }
+
+    /// Events lost since the log was opened.
+    pub fn lost(&self) -> u64 {
+        self.lost.all.load(Ordering::Relaxed)
     }
 
     /// Waits until what was recorded so far is written. Blocks: not for the data plane.
@@ -213,12 +233,12 @@ impl Drop for Audit {
     }
 }
 
-fn write_lines(mut file: File, messages: &Receiver<Message>, lost: &AtomicU64) {
+fn write_lines(mut file: File, messages: &Receiver<Message>, lost: &Losses) {
     while let Ok(message) = messages.recv() {
         match message {
             Message::Line(line) => {
                 if let Err(error) = write_line(&mut file, &line) {
-                    lost.fetch_add(1, Ordering::Relaxed);
+                    lost.count();
                     tracing::error!(%error, "cannot write to the audit log");
                     continue;
                 }
@@ -228,7 +248,7 @@ fn write_lines(mut file: File, messages: &Receiver<Message>, lost: &AtomicU64) {
                 let _ = done.send(());
             }
         }
-        write_loss(&mut file, lost);
+        write_loss(&mut file, &lost.untold);
     }
 }
 
@@ -294,10 +314,12 @@ mod tests {
         for _ in 0..sent {
             audit.record(Event::new(What::Login));
         }
+        let counted = audit.lost();
         drop(audit);
         let read = lines(&path);
         let written = read.iter().filter(|line| line["event"] == "login").count() as u64;
         let lost: u64 = read.iter().filter_map(|line| line["count"].as_u64()).sum();
         assert_eq!(written + lost, sent);
+        assert_eq!(lost, counted);
     }
 }

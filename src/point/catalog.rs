@@ -125,6 +125,12 @@ impl Catalog {
         self.fresh_listing().problems.clone()
     }
 
+    /// What the latest scan found, without looking again: does not block.
+    pub fn latest(&self) -> (Vec<Arc<RecoveryPoint>>, Vec<SourceProblem>) {
+        let listing = self.listing.read().unwrap_or_else(PoisonError::into_inner);
+        (listing.points.clone(), listing.problems.clone())
+    }
+
     /// One recovery point of a VM.
     ///
     /// # Errors

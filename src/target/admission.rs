@@ -2,16 +2,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::AbortHandle;
 
 use super::limits::Limits;
+use crate::metrics::{Metrics, Refused};
 
 /// Counts connections and refuses those beyond the limits.
 #[derive(Debug)]
 pub(super) struct Gate {
     limits: Limits,
+    metrics: Arc<Metrics>,
     counts: Mutex<Counts>,
 }
 
@@ -30,6 +33,19 @@ pub(super) enum Full {
     Control,
     #[error("too many connections of the control plane from this address")]
     AddressControl,
+}
+
+impl From<Full> for Refused {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Connections => Self::Connections,
+            Full::Address => Self::Address,
+            Full::Strangers => Self::Strangers,
+            Full::AddressStrangers => Self::AddressStrangers,
+            Full::Control => Self::Control,
+            Full::AddressControl => Self::AddressControl,
+        }
+    }
 }
 
 /// A connection's place. Dropping it gives the place back.
@@ -73,9 +89,10 @@ struct Network {
 }
 
 impl Gate {
-    pub(super) fn new(limits: Limits) -> Arc<Self> {
+    pub(super) fn new(limits: Limits, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             limits,
+            metrics,
             counts: Mutex::default(),
         })
     }
@@ -102,8 +119,10 @@ impl Gate {
             None
         };
         let place = counts.enter(network);
+        self.show(&counts);
         drop(counts);
         if let Some(task) = made_room {
+            self.metrics.refused(Refused::MadeRoom);
             task.abort();
         }
         Ok(Admitted {
@@ -122,6 +141,16 @@ impl Gate {
         }
     }
 
+    /// Shows the counts to whoever looks at the metrics.
+    fn show(&self, counts: &Counts) {
+        let now = &self.metrics.connections;
+        let proven = counts.connections.saturating_sub(counts.strangers);
+        let initiators = proven.saturating_sub(counts.control);
+        now.strangers.store(counts.strangers as u64, Relaxed);
+        now.initiators.store(initiators as u64, Relaxed);
+        now.control.store(counts.control as u64, Relaxed);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Counts> {
         // Counting cannot be left half done, so a panic elsewhere does not spoil it.
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
@@ -129,6 +158,11 @@ impl Gate {
 }
 
 impl Admitted {
+    /// The connection's number since the server started, for logs.
+    pub(super) fn number(&self) -> u64 {
+        self.place.number
+    }
+
     /// The name of this connection.
     pub(super) fn place(&self) -> Place {
         self.place
@@ -137,7 +171,10 @@ impl Admitted {
     /// The peer has logged in: it no longer counts as a stranger.
     pub(super) fn logged_in(&mut self) {
         if self.kind == Kind::Stranger {
-            self.gate.lock().acquainted(self.place);
+            let mut counts = self.gate.lock();
+            counts.acquainted(self.place);
+            self.gate.show(&counts);
+            drop(counts);
             self.kind = Kind::Initiator;
         }
     }
@@ -157,6 +194,7 @@ impl Admitted {
             here.control += 1;
             counts.control += 1;
             counts.acquainted(self.place);
+            self.gate.show(&counts);
             drop(counts);
             self.kind = Kind::Control;
         }
@@ -173,6 +211,7 @@ impl Drop for Admitted {
             Kind::Control => counts.control_ended(self.place.network),
         }
         counts.leave(self.place.network);
+        self.gate.show(&counts);
     }
 }
 

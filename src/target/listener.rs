@@ -10,7 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument as _, debug, info, warn};
+use tracing::field::Empty;
+use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use super::DataPlane;
 use super::admission::{Admitted, Gate};
@@ -137,7 +138,7 @@ pub(super) async fn serve(
 ) {
     let connections = TaskTracker::new();
     let door = Door {
-        gate: Gate::new(plane.limits),
+        gate: Gate::new(plane.limits, Arc::clone(&plane.metrics)),
         plane,
         control: Arc::new(control),
         tls: Some(tls),
@@ -178,7 +179,8 @@ async fn accept_loop(listener: TcpListener, door: Door, connections: TaskTracker
         };
         match door.gate.admit(address.ip()) {
             Ok(admitted) => {
-                let span = tracing::info_span!("connection", %address);
+                let id = admitted.number();
+                let span = info_span!("connection", id, %address, isid = Empty, tsih = Empty);
                 let place = admitted.place();
                 let task = connections.spawn(
                     door.clone()
@@ -187,7 +189,10 @@ async fn accept_loop(listener: TcpListener, door: Door, connections: TaskTracker
                 );
                 door.gate.may_end(place, task.abort_handle());
             }
-            Err(full) => warn!(%address, reason = %full, "connection refused"),
+            Err(full) => {
+                door.plane.metrics.refused(full.into());
+                warn!(%address, reason = %full, "connection refused");
+            }
         }
     }
 }
@@ -208,6 +213,9 @@ impl Door {
             () = self.stop.cancelled() => return,
             handshake = Box::pin(tls.accept(stream, deadline)) => handshake,
         };
+        if let Err(error) = &handshake {
+            self.plane.metrics.refused(error.into());
+        }
         match handshake {
             Ok(handshake) => match handshake.plane {
                 Plane::Data(grant) => {
@@ -216,6 +224,7 @@ impl Door {
                 }
                 Plane::Control(grant) => {
                     if let Err(full) = admitted.control() {
+                        self.plane.metrics.refused(full.into());
                         warn!(reason = %full, "connection refused");
                         return;
                     }

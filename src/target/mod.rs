@@ -36,6 +36,7 @@ pub use self::tls::{ALPN_ISCSI, Tls};
 use crate::grant::audit::{Event, What};
 use crate::grant::credentials::{NoRandomness, random};
 use crate::grant::{Grants, LiveGrant};
+use crate::metrics::Metrics;
 use crate::point::Catalog;
 
 /// What all connections of the data plane share.
@@ -46,6 +47,7 @@ pub struct DataPlane {
     policy: Policy,
     limits: Limits,
     pool: Arc<Pool>,
+    metrics: Arc<Metrics>,
 }
 
 impl DataPlane {
@@ -64,7 +66,13 @@ impl DataPlane {
             policy,
             limits,
             pool: Pool::new(limits.in_flight_bytes),
+            metrics: Arc::default(),
         })
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// A challenge for one connection. "predictable challenge" is CVE-2024-45751.

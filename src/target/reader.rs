@@ -9,6 +9,7 @@ use tracing::{debug, warn};
 
 use super::buffers::{Buffer, Buffers};
 use super::places::DiskPlaces;
+use crate::metrics::Metrics;
 use crate::point::{Disk, ReadError, Wait};
 
 /// A disk that a grant's sessions read.
@@ -28,6 +29,40 @@ pub(super) enum Hot {
     Done(Result<Bytes, ReadFault>),
     /// The bytes are not in memory: go on with [`Medium::read_cold`].
     Cold(Buffer),
+}
+
+/// A read that may have to wait for its thread, as the metrics see it.
+pub(super) struct ColdRead {
+    metrics: Arc<Metrics>,
+    begun: bool,
+}
+
+impl ColdRead {
+    pub(super) fn new(metrics: &Arc<Metrics>) -> Self {
+        metrics.reads_waiting.fetch_add(1, Ordering::Relaxed);
+        Self {
+            metrics: Arc::clone(metrics),
+            begun: false,
+        }
+    }
+
+    /// It has its thread.
+    fn begins(&mut self) {
+        self.begun = true;
+        self.metrics.reads_waiting.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.reads_blocking.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for ColdRead {
+    fn drop(&mut self) {
+        let state = if self.begun {
+            &self.metrics.reads_blocking
+        } else {
+            &self.metrics.reads_waiting
+        };
+        state.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Medium {
@@ -61,16 +96,18 @@ impl Medium {
         self: Arc<Self>,
         wanted: ReadBlocks,
         mut buffer: Buffer,
+        mut cold: ColdRead,
     ) -> Result<Bytes, ReadFault> {
         let fault = ReadFault { at: wanted.offset };
         let disk = self.disk.clone().ok_or(fault)?;
         let place = self.places.take().await.ok_or(fault)?;
+        cold.begins();
         let read = tokio::task::spawn_blocking(move || {
             let outcome = disk
                 .read_at(wanted.offset.0, buffer.as_mut_slice(), Wait::Allowed)
                 .map(|()| buffer.freeze());
             // Kept until here: the thread is taken for as long as the disk hangs, also when nobody waits for the read any more.
-            drop(place);
+            drop((place, cold));
             outcome
         });
         match read.await {

@@ -115,6 +115,19 @@ impl Sessions {
         list
     }
 
+    /// How many there are now, by kind.
+    pub fn numbers(&self) -> [(&'static str, u64); 2] {
+        let registry = self.lock();
+        let of = |kind| {
+            let sessions = registry.by_tsih.values();
+            sessions.filter(|entry| entry.identity.kind == kind).count() as u64
+        };
+        [
+            ("normal", of(SessionKind::Normal)),
+            ("discovery", of(SessionKind::Discovery)),
+        ]
+    }
+
     /// Enters a session. One of the same identity ends first (session reinstatement, RFC 7143 §6.3.5).
     /// `None`: there are too many sessions.
     pub(super) async fn establish(self: &Arc<Self>, newcomer: Newcomer) -> Option<Session> {

@@ -16,7 +16,8 @@ use tokio_rustls::server::TlsStream;
 
 use super::limits::{LINGER_BYTES, LINGER_TIME, TLS_BUFFER};
 use super::verifier::{Stranger, Verifier};
-use crate::grant::{Grants, LiveGrant};
+use crate::grant::{Grants, LiveGrant, Refusal};
+use crate::metrics::Refused;
 
 /// The ALPN name of the data plane.
 pub const ALPN_ISCSI: &[u8] = b"iscsi";
@@ -59,6 +60,32 @@ pub(super) enum HandshakeError {
     /// The peer does not speak our TLS, or went away.
     #[error("the TLS handshake failed: {0}")]
     Failed(#[source] io::Error),
+}
+
+impl From<&HandshakeError> for Refused {
+    fn from(error: &HandshakeError) -> Self {
+        let error = match error {
+            HandshakeError::Slow => return Self::TlsSlow,
+            HandshakeError::Refused(stranger) => {
+                return match stranger.why {
+                    Refusal::Revoked => Self::TlsRevoked,
+                    Refusal::Expired => Self::TlsExpired,
+                    Refusal::Unknown => Self::TlsUnknownIssuer,
+                };
+            }
+            HandshakeError::Failed(error) => error.get_ref(),
+        };
+        let error = error.and_then(|error| error.downcast_ref::<rustls::Error>());
+        match error {
+            None => Self::TlsLost,
+            Some(rustls::Error::PeerIncompatible(_)) => Self::TlsIncompatible,
+            Some(rustls::Error::NoApplicationProtocol) => Self::TlsAlpn,
+            Some(rustls::Error::NoCertificatesPresented) => Self::TlsNoCertificate,
+            Some(rustls::Error::InvalidCertificate(_)) => Self::TlsBadCertificate,
+            Some(rustls::Error::AlertReceived(_)) => Self::TlsAlert,
+            Some(_) => Self::TlsBroken,
+        }
+    }
 }
 
 impl Tls {

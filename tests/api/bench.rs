@@ -72,6 +72,7 @@ impl Bench {
             catalog: Arc::new(Catalog::open(&sources).unwrap()),
             sources: sources.iter().map(SourceConfig::label).collect(),
             sessions: Arc::new(Sessions::default()),
+            metrics: Arc::default(),
             authority,
             token: ApiToken::new(TOKEN),
             site: "berlin".into(),
@@ -89,9 +90,13 @@ impl Bench {
     pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
         let answer = self.router.clone().call(request).await.unwrap();
         let status = answer.status();
+        let is_text = answer.headers()[header::CONTENT_TYPE] != "application/json";
         let body = axum::body::to_bytes(answer.into_body(), 1 << 24)
             .await
             .unwrap();
+        if is_text {
+            return (status, String::from_utf8(body.to_vec()).unwrap().into());
+        }
         let json = serde_json::from_slice(&body)
             .unwrap_or_else(|_| panic!("not JSON: {:?}", String::from_utf8_lossy(&body)));
         (status, json)

@@ -19,6 +19,7 @@ mod hostile;
 mod in_flight;
 mod independence;
 mod login;
+mod metrics;
 mod reads;
 mod sessions;
 mod slow_disk;

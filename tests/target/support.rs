@@ -27,6 +27,8 @@ use tokio::task::JoinHandle;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+/// What the API asks for.
+pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 pub(crate) const VM: &str = "web01";
 pub(crate) const POINT: &str = "2026-11-20T02-00-00Z";
 /// Bytes of the test disk: not a multiple of what a read is cut into.
@@ -134,8 +136,9 @@ impl Place {
             catalog: Arc::clone(&catalog),
             sources: Arc::new([]),
             sessions: Arc::clone(&sessions),
+            metrics: Arc::clone(plane.metrics()),
             authority: Arc::clone(&authority),
-            token: ApiToken::new("0123456789abcdef0123456789abcdef"),
+            token: ApiToken::new(TOKEN),
             site: "test".into(),
             portal: config.portal(),
         });

@@ -1,7 +1,7 @@
 use super::*;
 
 fn gate() -> Arc<Gate> {
-    Gate::new(Limits {
+    let limits = Limits {
         connections: 5,
         connections_per_address: 4,
         strangers: 3,
@@ -9,7 +9,8 @@ fn gate() -> Arc<Gate> {
         control_connections: 2,
         control_connections_per_address: 1,
         ..Limits::default()
-    })
+    };
+    Gate::new(limits, Arc::default())
 }
 
 fn address(text: &str) -> IpAddr {

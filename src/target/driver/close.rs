@@ -64,6 +64,7 @@ where
     pub(super) async fn finish(mut self, end: End) {
         // What is still being read is for nobody.
         self.work.shutdown().await;
+        self.fold_last();
         self.media = None;
         self.tell_of_end(&end);
         let polite = matches!(end, End::Done | End::Protocol(_) | End::ShutDown(_));

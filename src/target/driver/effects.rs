@@ -1,15 +1,17 @@
 //! What the protocol machine asks for, and how it is answered.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use iscsi_proto::{Access, AccessQuery, Effect, ReadBlocks, ReadFault, SessionIdentity};
-use tracing::{debug, info};
+use tracing::field::display;
+use tracing::{Span, debug, info};
 
 use super::close::ending;
 use super::{Done, Driver};
 use crate::grant::LiveGrant;
 use crate::grant::audit::What;
-use crate::target::reader::Hot;
+use crate::target::reader::{ColdRead, Hot};
 use crate::target::sessions::Newcomer;
 
 impl<S> Driver<S> {
@@ -23,6 +25,7 @@ impl<S> Driver<S> {
             Effect::Cancel(_) => {}
             Effect::LoginRefused(refusal) => {
                 info!(reason = %refusal, "login refused");
+                self.plane.metrics.login_refused(refusal.wire_status());
                 let status = self.machine.status();
                 self.plane.audit(
                     What::Refused,
@@ -45,7 +48,10 @@ impl<S> Driver<S> {
 
     pub(super) fn done(&mut self, done: Done) {
         match done {
-            Done::Read(id, outcome) => self.machine.read_done(id, outcome),
+            Done::Read(id, outcome, asked) => {
+                self.meter.cold.record(asked.elapsed());
+                self.machine.read_done(id, outcome);
+            }
             Done::Established(session, media) => {
                 self.media = Some(media);
                 self.machine
@@ -135,16 +141,20 @@ impl<S> Driver<S> {
             self.machine.read_done(wanted.id, Err(fault));
             return 0;
         };
+        let asked = Instant::now();
         match medium.read_hot(wanted, &self.memory.buffers) {
             Hot::Done(outcome) => {
+                self.meter.hot.record(asked.elapsed());
                 let read = outcome.as_ref().map_or(0, bytes::Bytes::len);
                 self.machine.read_done(wanted.id, outcome);
                 read
             }
             Hot::Cold(buffer) => {
                 let medium = Arc::clone(medium);
+                let cold = ColdRead::new(&self.plane.metrics);
                 self.work.spawn(async move {
-                    Done::Read(wanted.id, medium.read_cold(wanted, buffer).await)
+                    let outcome = medium.read_cold(wanted, buffer, cold).await;
+                    Done::Read(wanted.id, outcome, asked)
                 });
                 0
             }
@@ -153,10 +163,18 @@ impl<S> Driver<S> {
 
     fn tell_of_login(&self) {
         let status = self.machine.status();
+        let span = Span::current();
+        span.record("isid", display(status.isid));
+        span.record("tsih", status.tsih.map(|tsih| tsih.0.get()));
+        if let Some(algorithm) = status.chap {
+            self.plane.metrics.logged_in(algorithm);
+        }
         let who = status.initiator.map(|name| name.to_string());
         let chap = status.chap.map(|algorithm| algorithm.to_string());
         info!(
-            initiator = who, isid = %status.isid, grant = self.grant.as_ref().map(|grant| grant.id.as_str()), chap,
+            initiator = who,
+            grant = self.grant.as_ref().map(|grant| grant.id.as_str()),
+            chap,
             "logged in",
         );
         self.plane.audit(

@@ -76,7 +76,7 @@ where
             return self
                 .outbox
                 .poll_write(stream, cx)
-                .map(|written| written.map(drop));
+                .map(|written| written.map(|count| self.meter.sent += count as u64));
         }
         if self.unflushed {
             let flushed = stream.as_mut().poll_flush(cx);

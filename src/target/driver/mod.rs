@@ -7,6 +7,7 @@ mod close;
 mod effects;
 mod events;
 mod memory;
+mod meter;
 mod outbox;
 
 use std::future::poll_fn;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use self::close::{Ending, ending};
 use self::events::Event;
 use self::memory::Memory;
+use self::meter::Meter;
 use self::outbox::Outbox;
 use super::DataPlane;
 use super::admission::Admitted;
@@ -79,7 +81,8 @@ enum End {
 
 /// Work that was done beside the connection.
 enum Done {
-    Read(ReadId, Result<Bytes, ReadFault>),
+    /// With the moment when the read was asked for.
+    Read(ReadId, Result<Bytes, ReadFault>, Instant),
     Established(Option<Session>, Arc<Media>),
 }
 
@@ -97,6 +100,7 @@ where
     };
     let now = Instant::now();
     let memory = Memory::new(Lease::of(&plane.pool));
+    let meter = Meter::new(Arc::clone(&plane.metrics));
     let mut driver = Driver {
         machine: Connection::new(plane.policy.clone(), nonce, now),
         ending: Box::pin(ending(peer.certified.as_deref(), stop.clone())),
@@ -113,6 +117,7 @@ where
         last_sent: now,
         work: JoinSet::new(),
         memory,
+        meter,
         export: None,
         media: None,
         session: None,
@@ -137,6 +142,7 @@ struct Driver<S> {
     last_sent: Instant,
     work: JoinSet<Done>,
     memory: Memory,
+    meter: Meter,
     export: Option<Arc<Export>>,
     media: Option<Arc<Media>>,
     session: Option<Session>,
@@ -168,7 +174,13 @@ where
             }
             let event = poll_fn(|cx| match self.poll_event(cx) {
                 Poll::Pending if busy => Poll::Ready(None),
-                event => event.map(Some),
+                event => {
+                    // Nothing to do: time to add up.
+                    if event.is_pending() && self.meter.is_pending() {
+                        self.fold();
+                    }
+                    event.map(Some)
+                }
             });
             if let Some(event) = event.await
                 && let Some(end) = self.handle(event)
@@ -182,6 +194,9 @@ where
     /// more to do.
     fn turn(&mut self) -> Result<bool, iscsi_proto::Error> {
         let mut spent = 0;
+        if self.meter.is_due() {
+            self.fold();
+        }
         loop {
             if !self.inbox.is_empty() && self.machine.wants_input() {
                 self.machine.receive(Instant::now(), &mut self.inbox)?;
@@ -194,10 +209,15 @@ where
                 idle = false;
                 spent += self.effect(effect);
             }
+            let mut now = None;
             while self.outbox.has_room()
                 && let Some(pdu) = self.machine.poll_transmit()
             {
                 idle = false;
+                if let Some(ended) = &pdu.ends {
+                    let now = *now.get_or_insert_with(Instant::now);
+                    self.meter.ended(ended, now);
+                }
                 self.outbox.push(pdu);
             }
             if idle || spent >= TURN_BYTES {
@@ -222,7 +242,10 @@ where
     fn handle(&mut self, event: Event) -> Option<End> {
         match event {
             Event::Received(0) => return Some(End::PeerClosed),
-            Event::Received(_) => self.memory.used(),
+            Event::Received(count) => {
+                self.meter.received += count as u64;
+                self.memory.used();
+            }
             Event::Sent => {}
             Event::Done(done) => {
                 self.done(done);
