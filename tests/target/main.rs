@@ -18,6 +18,7 @@ mod ending;
 mod hostile;
 mod in_flight;
 mod independence;
+mod limits_table;
 mod login;
 mod metrics;
 mod reads;
