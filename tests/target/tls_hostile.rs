@@ -11,7 +11,9 @@ use rustls::client::ResolvesClientCert;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
-use rustls::{AlertDescription, ClientConfig, RootCertStore, SignatureScheme};
+use rustls::{
+    AlertDescription, ClientConfig, RootCertStore, SignatureScheme, SupportedProtocolVersion,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -172,27 +174,36 @@ impl ResolvesClientCert for Pretender {
     }
 }
 
+/// Shows `certificate` and signs with the key of `bundle`.
+fn pretender(
+    bundle: &Bundle,
+    certificate: CertificateDer<'static>,
+    version: &'static SupportedProtocolVersion,
+) -> TlsConnector {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let own = PrivateKeyDer::from_pem_slice(bundle.client_key_pem.reveal().as_bytes()).unwrap();
+    let key = provider.key_provider.load_private_key(own).unwrap();
+    let pretender = Pretender(Arc::new(CertifiedKey::new(vec![certificate], key)));
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(bundle.ca_pem.as_bytes()).unwrap())
+        .unwrap();
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(roots);
+    let mut config = config.with_client_cert_resolver(Arc::new(pretender));
+    config.alpn_protocols = vec![b"iscsi".to_vec()];
+    TlsConnector::from(Arc::new(config))
+}
+
 #[tokio::test]
 async fn a_certificate_without_its_key_opens_nothing() {
     let server = Place::new().serve().await;
     let (bundle, other) = (server.grant().await, server.grant().await);
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let stolen = CertificateDer::from_pem_slice(bundle.client_cert_pem.as_bytes()).unwrap();
-    let own = PrivateKeyDer::from_pem_slice(other.client_key_pem.reveal().as_bytes()).unwrap();
-    let key = provider.key_provider.load_private_key(own).unwrap();
-    let pretender = Arc::new(Pretender(Arc::new(CertifiedKey::new(vec![stolen], key))));
+    let stolen = CertificateDer::from_pem_slice(other.client_cert_pem.as_bytes()).unwrap();
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-        let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_slice(bundle.ca_pem.as_bytes()).unwrap())
-            .unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[version])
-            .unwrap()
-            .with_root_certificates(roots);
-        let mut config = config.with_client_cert_resolver(pretender.clone());
-        config.alpn_protocols = vec![b"iscsi".to_vec()];
-        let connector = TlsConnector::from(Arc::new(config));
+        let connector = pretender(&bundle, stolen.clone(), version);
         assert_eq!(
             alert(&server, &connector).await,
             AlertDescription::DecryptError
@@ -201,7 +212,24 @@ async fn a_certificate_without_its_key_opens_nothing() {
     is_alive(&server).await;
 }
 
-/// Certificates that look like those of the grant CA: of a CA of the same name, of another server's CA, signed by themselves.
+#[tokio::test]
+async fn what_is_no_certificate_is_told_as_a_bad_one() {
+    let server = Place::new().serve().await;
+    let bundle = server.grant().await;
+    let real = CertificateDer::from_pem_slice(bundle.client_cert_pem.as_bytes()).unwrap();
+    let cut = real[..real.len() - 1].to_vec();
+    for bytes in [cut, vec![0x30, 0x03, 0x02, 0x01, 0x00], b"junk".to_vec()] {
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let connector = pretender(&bundle, bytes.clone().into(), version);
+            assert_eq!(
+                alert(&server, &connector).await,
+                AlertDescription::BadCertificate
+            );
+        }
+    }
+    is_alive(&server).await;
+}
+
 #[tokio::test]
 async fn certificates_of_other_authorities_open_nothing() {
     let (server, elsewhere) = (Place::new().serve().await, Place::new().serve().await);
