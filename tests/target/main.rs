@@ -25,6 +25,7 @@ mod reads;
 mod sessions;
 mod slow_disk;
 mod slow_reader;
+mod spans;
 mod stalls;
 mod tls;
 mod tls_hostile;
