@@ -27,6 +27,7 @@ mod statuses;
 mod task_management;
 mod text_requests;
 mod time;
+mod told_nothing;
 mod torn_down;
 mod unasked;
 mod unsolicited;
