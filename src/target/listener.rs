@@ -27,6 +27,9 @@ const BACKLOG: u32 = 1024;
 /// How long to wait after `accept` failed for want of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often a listener tells of connections that it turned away.
+const REFUSALS_TOLD: Duration = Duration::from_secs(1);
+
 /// Bound sockets, before anybody is let in.
 #[derive(Debug)]
 pub struct Listeners {
@@ -163,6 +166,7 @@ pub(super) async fn serve(
 }
 
 async fn accept_loop(listener: TcpListener, door: Door, connections: TaskTracker) {
+    let mut refusals = Refusals::default();
     loop {
         let accepted = tokio::select! {
             () = door.stop.cancelled() => return,
@@ -191,9 +195,30 @@ async fn accept_loop(listener: TcpListener, door: Door, connections: TaskTracker
             }
             Err(full) => {
                 door.plane.metrics.refused(full.into());
-                warn!(%address, reason = %full, "connection refused");
+                if let Some(connections) = refusals.count(Instant::now()) {
+                    warn!(%address, reason = %full, connections, "connections refused");
+                }
             }
         }
+    }
+}
+
+/// Connections that were turned away, told by their number: a flood must not become a flood of lines.
+#[derive(Debug, Default)]
+struct Refusals {
+    untold: u64,
+    told: Option<Instant>,
+}
+
+impl Refusals {
+    /// Counts one more. `Some`: it is time to tell of so many.
+    fn count(&mut self, now: Instant) -> Option<u64> {
+        self.untold += 1;
+        if self.told.is_some_and(|told| now < told + REFUSALS_TOLD) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.untold))
     }
 }
 
@@ -251,5 +276,22 @@ impl Door {
             }
             Err(error) => debug!(%error, "no TLS connection"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_told_by_its_number() {
+        let mut refusals = Refusals::default();
+        let begun = Instant::now();
+        assert_eq!(refusals.count(begun), Some(1));
+        for _ in 0..10_000 {
+            assert_eq!(refusals.count(begun + Duration::from_millis(999)), None);
+        }
+        assert_eq!(refusals.count(begun + REFUSALS_TOLD), Some(10_001));
+        assert_eq!(refusals.count(begun + REFUSALS_TOLD), None);
     }
 }
