@@ -173,8 +173,13 @@ impl Session {
     fn run_waiting(&mut self, out: &mut Outbox) -> Result<(), Error> {
         loop {
             self.manage_waiting(out);
+            let before = self.window.expected();
             let Some(frame) = self.window.next_kept(self.held_from()) else {
-                return Ok(());
+                // Numbers that were passed over may be what task management has waited for.
+                if self.window.expected() == before {
+                    return Ok(());
+                }
+                continue;
             };
             if !self.run(&frame, out)? {
                 self.window.give_back(cmd_sn(&frame));

@@ -46,7 +46,9 @@ impl Session {
     /// Carries out the functions for several tasks, in the order in which they came, as far as they
     /// need not wait "for all commands of the affected tasks to be received" (RFC 7143 §4.2.3.3).
     pub(super) fn manage_waiting(&mut self, out: &mut Outbox) {
-        while let Some(request) = self.waiting.front().copied() {
+        while let Some(request) = self.waiting.front().copied()
+            && !self.closed
+        {
             let all_units = matches!(
                 request.function,
                 TaskFunction::TargetWarmReset | TaskFunction::TargetColdReset
@@ -137,7 +139,7 @@ impl Session {
         self.target.reset();
         let result = self.after_reset(true, reset, out);
         // RFC 7143 §11.5.1: a cold reset also closes all connections.
-        self.closed = reset == Reset::TargetCold;
+        self.closed |= reset == Reset::TargetCold;
         result
     }
 

@@ -204,6 +204,50 @@ fn a_target_reset_plugs_the_numbers_before_it() {
     assert!(peer.try_receive().is_none(), "its number is used up");
 }
 
+/// A function that waits behind a target reset, for a number that the reset has plugged.
+#[test]
+fn a_plugged_number_is_waited_for_no_more() {
+    let mut peer = Peer::ready(&[]);
+    let number = peer.cmd_sn;
+    unit_ready(&mut peer, number);
+    assert_eq!(status(&mut peer).status, 0);
+    unit_ready(&mut peer, number + 2);
+    for (function, cmd_sn) in [
+        (TARGET_WARM_RESET, number + 3),
+        (ABORT_TASK_SET, number + 4),
+        (TARGET_WARM_RESET, number + 5),
+        (LOGICAL_UNIT_RESET, number + 5),
+    ] {
+        peer.send(immediate(function, 0xffff_ffff, cmd_sn, 0), vec![]);
+    }
+    assert_eq!(result(&mut peer), 0);
+    assert!(peer.try_receive().is_none(), "one command is missing");
+    unit_ready(&mut peer, number + 3);
+    assert_eq!(status(&mut peer).itt, Itt(peer.next_itt));
+    for _ in 0..3 {
+        assert_eq!(result(&mut peer), 0);
+    }
+    assert!(peer.try_receive().is_none());
+}
+
+/// A logout ends what waits behind it, and nothing opens the session again.
+#[test]
+fn what_waits_behind_a_logout() {
+    let mut peer = Peer::ready(&[]);
+    let number = peer.cmd_sn;
+    let logout = [0x0680_0000, 0, 0, 0, 0x8000, 0, number + 1, 0, 0, 0, 0, 0];
+    peer.send(header(logout), vec![]);
+    unit_ready(&mut peer, number + 2);
+    for function in [ABORT_TASK_SET, TARGET_WARM_RESET] {
+        peer.send(immediate(function, 0xffff_ffff, number + 3, 0), vec![]);
+    }
+    assert!(peer.try_receive().is_none());
+    unit_ready(&mut peer, number);
+    assert_eq!(status(&mut peer).status, 0);
+    assert_eq!(opcode(&peer.receive()), 0x26);
+    assert!(peer.try_receive().is_none() && peer.machine.is_closed());
+}
+
 /// A number that is nowhere near the window is nothing to wait for.
 #[test]
 fn a_function_with_a_number_out_of_place() {
