@@ -1,4 +1,4 @@
-//! Text keys: a text is taken exactly when RFC 7143 §6.1 and our limits allow it; what is taken comes out
+//! Text keys: a text is taken exactly when RFC 7143 §6.1 (with the # of §13.26) and our limits allow it; what is taken comes out
 //! as it went in and goes back to the same bytes; in pieces of a C-bit chain it is the same text.
 //!
 //! Input: the number of cuts (low 3 bits of a byte), each cut as 2 bytes, then the text.
@@ -21,7 +21,7 @@ fn model(text: &[u8]) -> Option<Vec<(&str, &str)>> {
     let pairs: Option<Vec<_>> = pieces.map(|piece| std::str::from_utf8(piece).ok()?.split_once('=')).collect();
     let pairs = pairs?;
     let names: BTreeSet<&str> = pairs.iter().map(|(key, _)| *key).collect();
-    let known = |c: u8| c.is_ascii_alphanumeric() || b".-+@_".contains(&c);
+    let known = |c: u8| c.is_ascii_alphanumeric() || b".-+@_#".contains(&c);
     let allowed = |(key, value): &(&str, &str)| {
         let longest = if ["CHAP_C", "CHAP_R"].contains(key) { 2050 } else { 255 };
         (1..=63).contains(&key.len())

@@ -135,6 +135,10 @@ impl Session {
         bhs[32..32 + cdb.len()].copy_from_slice(cdb);
         let (data, sent) = data;
         self.submit(bhs, &data.slice(..sent), kind, data, how);
+        // RFC 7143 §13.11: data that comes with the command is unasked here, which ends it.
+        if let Some(task) = self.tasks.get_mut(&self.next_itt) {
+            task.spoiled |= sent > 0;
+        }
     }
 
     fn nop(&mut self, input: &mut Input, how: u8) {
@@ -150,6 +154,19 @@ impl Session {
             return self.send(&wire);
         }
         self.submit(bhs, &data, Kind::Nop, data.clone().into(), how);
+    }
+
+    /// A NOP-Out in the place of a request that was rejected.
+    pub(super) fn fill(&mut self, cmd_sn: u32) {
+        let mut bhs = [0; 48];
+        bhs[1] = 0x80;
+        self.next_itt += 1;
+        bhs[16..20].copy_from_slice(&self.next_itt.to_be_bytes());
+        bhs[20..24].fill(0xff);
+        bhs[24..28].copy_from_slice(&cmd_sn.to_be_bytes());
+        self.tasks.insert(self.next_itt, Task::new(bhs, Kind::Nop, Bytes::new()));
+        let wire = self.wire(bhs, &[]);
+        self.send(&wire);
     }
 
     fn manage(&mut self, input: &mut Input, how: u8) {
@@ -180,14 +197,21 @@ impl Session {
             self.attentions.iter_mut().for_each(|count| *count += 1);
         }
         self.may_close |= function == 7;
-        // A request that waits for one before it, or that was not sent, is not ended with the others.
-        let surely = (function == 1 || self.held.is_empty()) && how & 0x02 == 0;
+        // RFC 7143 §4.2.3.3: a reset of all units makes the numbers before it count as received.
+        if matches!(function, 6 | 7) {
+            let held = self.held.iter().map(|(itt, _)| *itt).collect::<Vec<_>>();
+            self.tasks.iter_mut().filter(|(itt, _)| held.contains(itt)).for_each(|(_, task)| task.optional = true);
+        }
+        // All others wait for what was given a number before. What is sent before one that is held is not known here.
+        let surely = function == 1 || how & 0x02 == 0;
         self.submit(bhs, &[], Kind::Manage { ended, surely }, Bytes::new(), how);
     }
 
     fn text(&mut self, input: &mut Input, how: u8) {
         let mut bhs = [0; 48];
         (bhs[0], bhs[1]) = (0x04, how & 0xc0);
+        // §11.10.2: F and C together are a format error, which ends the connection.
+        self.may_close |= how & 0xc0 == 0xc0;
         let ttt = if how & 0x08 == 0 { u32::MAX } else { self.text_ttt };
         bhs[20..24].copy_from_slice(&ttt.to_be_bytes());
         let data = if how & 0x10 == 0 { b"SendTargets=All\0" } else { input.short() };
@@ -228,12 +252,12 @@ impl Session {
         let (from, to) = (r2t.buffer_offset as usize, (r2t.buffer_offset + r2t.desired_len) as usize);
         let data = task.data.slice(from..to);
         task.sent = to as u32;
-        task.spoiled |= how > 1;
+        task.spoiled |= matches!(how, 2..=4);
         let pieces = data.len().div_ceil(MAX_SENT);
         for (number, piece) in data.chunks(MAX_SENT).enumerate() {
             let mut pdu = DataOut {
                 last: number + 1 == pieces,
-                lun: Lun::peripheral(0),
+                lun: r2t.lun,
                 itt: r2t.itt,
                 ttt: if how == 1 { Ttt(r2t.ttt.0 ^ 0x100) } else { r2t.ttt },
                 exp_stat_sn: StatSn(0),
@@ -248,6 +272,14 @@ impl Session {
                 _ => {}
             }
             let wire = self.wire(pdu.encode(), piece);
+            self.send(&wire);
+        }
+        if matches!(how, 2..=4) {
+            // §11.4.2: a command with wrong data ends with the last of it.
+            let (itt, ttt) = (r2t.itt, r2t.ttt);
+            let last =
+                DataOut { last: true, lun: r2t.lun, itt, ttt, exp_stat_sn: StatSn(0), data_sn: 9, buffer_offset: 0 };
+            let wire = self.wire(last.encode(), &[]);
             self.send(&wire);
         }
         if matches!(how, 1 | 5) {

@@ -58,13 +58,13 @@ impl Session {
     fn nop_in(&mut self, frame: &Frame) {
         let nop = NopIn::parse(&frame.bhs).expect("a NOP-In");
         if nop.itt == Itt::RESERVED {
-            assert!(nop.ttt.0 != u32::MAX);
-            self.ping = Some(nop.ttt.0);
+            // Without a tag it only tells the window.
+            self.ping = Some(nop.ttt.0).filter(|ttt| *ttt != u32::MAX).or(self.ping);
             return;
         }
         let sent = &self.tasks[&nop.itt.0];
         let echo = &sent.data[..sent.data.len().min(self.max_recv as usize)];
-        assert_eq!((&frame.data[..], nop.lun.to_bytes()[1], nop.ttt.0), (echo, sent.lun(), u32::MAX));
+        assert_eq!((&frame.data[..], nop.ttt.0), (echo, u32::MAX));
         assert_eq!(self.answered(nop.itt), Kind::Nop);
     }
 
@@ -196,9 +196,9 @@ impl Session {
         let pdu = R2t::parse(&frame.bhs).expect("an R2T");
         let task = self.tasks.get_mut(&pdu.itt.0).expect("a command that is outstanding");
         assert!(!task.gone && task.is_out() && !self.owed.iter().any(|owed| owed.itt == pdu.itt));
-        assert_eq!((pdu.r2t_sn, pdu.buffer_offset), (task.data_sn, task.sent));
+        assert_eq!((pdu.r2t_sn, pdu.buffer_offset), (task.r2t_sn, task.sent));
         assert!(pdu.desired_len <= self.max_burst && pdu.buffer_offset + pdu.desired_len <= task.expected());
-        task.data_sn += 1;
+        task.r2t_sn += 1;
         self.owed.push(pdu);
     }
 
@@ -211,10 +211,14 @@ impl Session {
             return;
         }
         let itt = Itt(u32::from_be_bytes([bhs[16], bhs[17], bhs[18], bhs[19]]));
-        let immediate_command = bhs[0] == 0x41 && reason == 0x06;
-        let invalid = matches!(bhs[0] & 0x3f, 0x04 | 0x06) && reason == 0x09;
-        assert!(immediate_command || invalid || self.leaving && reason == 0x0c, "{reason:#04x} for {bhs:02x?}");
+        let many = (bhs[0] == 0x41 || bhs[0] & 0x3f == 0x02) && reason == 0x06;
+        let invalid = matches!(bhs[0] & 0x3f, 0x04 | 0x06) && matches!(reason, 0x04 | 0x09);
+        assert!(many || invalid || self.leaving && reason == 0x0c, "{reason:#04x} for {bhs:02x?}");
         assert_eq!(&self.tasks[&itt.0].bhs, bhs);
         self.answered(itt);
+        // §7.3: a request that is rejected was not received, so its number is still awaited.
+        if bhs[0] & 0x40 == 0 {
+            self.fill(u32::from_be_bytes([bhs[24], bhs[25], bhs[26], bhs[27]]));
+        }
     }
 }

@@ -19,6 +19,7 @@ pub(super) struct Task {
     pub(super) spoiled: bool,
     /// Data-In and R2T that came; bytes that came; bytes of the sequence under way.
     pub(super) data_sn: u32,
+    pub(super) r2t_sn: u32,
     pub(super) got: u32,
     pub(super) burst: u32,
     /// What is sent for it when asked, and how much of it was.
@@ -50,7 +51,7 @@ pub(super) enum Kind {
 impl Task {
     pub(super) fn new(bhs: Bhs, kind: Kind, data: Bytes) -> Self {
         let (optional, gone, may_fail, spoiled) = (false, false, false, false);
-        Self { bhs, kind, optional, gone, may_fail, spoiled, data_sn: 0, got: 0, burst: 0, data, sent: 0 }
+        Self { bhs, kind, optional, gone, may_fail, spoiled, data_sn: 0, r2t_sn: 0, got: 0, burst: 0, data, sent: 0 }
     }
 
     pub(super) fn is_scsi(&self) -> bool {
