@@ -21,7 +21,7 @@
 //! - [`cli`]: the `itemlift` command, one file for each subcommand. What concerns grants it asks of the API.
 //! - [`tunnel`]: the client end, for initiators that do not speak TLS.
 //! - [`demo`] proves the whole path on one machine, with [`initiator`] as its client. The tests use that one, too.
-//! - [`bench`] is a load of many sessions, to measure a server with.
+//! - [`mod@bench`] is a load of many sessions, to measure a server with.
 //! - [`telemetry`] is for logs, [`metrics`] for Prometheus, [`interrupt`] for the signals that end a program, [`open_files`] for
 //!   the system's limit on them.
 //!
