@@ -100,7 +100,7 @@ impl Session {
             faults: Vec::new(),
             may_close: false,
             leaving: false,
-            left: (u64::from(max_recv) * 100).min(6 << 20),
+            left: (u64::from(max_burst.min(max_recv)) * 100).min(6 << 20),
         }
     }
 
