@@ -7,10 +7,11 @@
 //! # The map
 //!
 //! Three crates are machines without I/O: [`iscsi_proto`] (RFC 7143 and SCSI), [`chap`] (CHAP, both roles) and
-//! [`recovery_mount`] (a plan in, a script out). They have no sockets, files, clock or randomness of their own. This crate is
-//! everything that touches the world:
+//! [`recovery_mount`] (a plan in, a script out). They have no sockets, files, clock or randomness of their own.
+//! [`disk_image`] reads image files as the disks that they hold, and knows files only by an interface. This crate is
+//! everything else that touches the world:
 //!
-//! - [`point`]: what the sources hold, and the bytes of their disks. Synchronous; knows nothing of the rest.
+//! - [`point`]: what the sources hold, opened as [`disk_image::Disk`]s. Synchronous; knows nothing of the rest.
 //! - [`grant`]: who may read which recovery point, until when. Keeps all grants in memory and in the state database;
 //!   its authority issues certificates and signs scripts. Knows nothing of points, API or data plane.
 //! - [`target`], the data plane: from the listening socket to the disk and back. It feeds bytes to
@@ -31,7 +32,7 @@
 //!  TCP/TLS ──► target/driver ──► iscsi-proto: framing ─► pdu ─► connection ─► session ─► scsi
 //!                   ▲                                                            │ read of a byte range of one LUN
 //!                   │                                                            ▼
-//!                   │                                  target/reader ──► point::Disk::read_at ──► raw | qcow2
+//!                   │                                  target/reader ──► disk_image::Disk::read_at ──► raw | qcow2
 //!                   │                                        │ read_done(id, bytes)
 //!                   └── transmit ◄── session/data_in ◄───────┘
 //! ```

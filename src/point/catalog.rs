@@ -4,14 +4,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use disk_image::{Cache, Disk, Folder, OpenError};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::cache::Cache;
-use super::chain::{self, Place};
-use super::disk::Disk;
-use super::error::{CatalogError, OpenError};
-use super::folder::Folder;
+use super::error::CatalogError;
 use super::images::{Images, Scan};
 use super::recovery_point::{DiskSource, Filter, PointRef, Problem, RecoveryPoint};
 
@@ -186,11 +183,13 @@ impl Catalog {
         }
         let source = self.source_of(point)?;
         let root = open_root(source)?;
-        let place = self.place(source, &root);
-        let opened = point.disks.iter().map(|disk| chain::open(place, disk));
+        let opened = point
+            .disks
+            .iter()
+            .map(|disk| Disk::open(&root, &disk.file(), &self.cache));
         let opened: Vec<Result<Disk, OpenError>> = opened.collect();
         let is_kept =
-            |disk: &DiskSource| disk.is_stated || !chain::is_part_of_another(&root, disk, &opened);
+            |disk: &DiskSource| disk.is_stated || !is_part_of_another(&root, disk, &opened);
         let kept: Vec<bool> = point.disks.iter().map(is_kept).collect();
         let disks = opened.into_iter().zip(kept).filter(|(_, kept)| *kept);
         disks
@@ -214,7 +213,7 @@ impl Catalog {
         })?;
         let source = self.source_of(point)?;
         let root = open_root(source)?;
-        Ok(Arc::new(chain::open(self.place(source, &root), disk)?))
+        Ok(Arc::new(Disk::open(&root, &disk.file(), &self.cache)?))
     }
 
     fn source_of(&self, point: &RecoveryPoint) -> Result<&Images, CatalogError> {
@@ -223,14 +222,6 @@ impl Catalog {
             .iter()
             .find(|source| source.label() == point.source);
         source.ok_or_else(|| CatalogError::UnknownSource(point.source.clone()))
-    }
-
-    fn place<'a>(&'a self, source: &'a Images, root: &'a Folder) -> Place<'a> {
-        Place {
-            root,
-            path: source.root(),
-            cache: &self.cache,
-        }
     }
 
     fn fresh_listing(&self) -> Arc<Listing> {
@@ -293,6 +284,20 @@ fn open_root(source: &Images) -> Result<Folder, OpenError> {
         fault,
     };
     Folder::open(source.root()).map_err(explain)
+}
+
+/// Whether a disk's file serves as part of another disk among those that opened.
+fn is_part_of_another(
+    root: &Folder,
+    disk: &DiskSource,
+    opened: &[Result<Disk, OpenError>],
+) -> bool {
+    root.regular_file(&disk.path).is_ok_and(|(_, stamp)| {
+        opened
+            .iter()
+            .flatten()
+            .any(|other| other.depends_on(stamp.file()))
+    })
 }
 
 fn unusable(point: &RecoveryPoint) -> CatalogError {

@@ -4,10 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use disk_image::{DiskFile, Format};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-
-use super::format::Format;
 
 /// One immutable, dated backup of one VM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +45,18 @@ pub struct DiskSource {
     pub sector_size: u32,
     /// Whether `point.toml` lists it, rather than that it lies in the folder.
     pub is_stated: bool,
+}
+
+impl DiskSource {
+    /// What is to be opened.
+    pub(super) fn file(&self) -> DiskFile {
+        DiskFile {
+            name: self.name.clone(),
+            path: self.path.clone(),
+            format: self.format,
+            sector_size: self.sector_size,
+        }
+    }
 }
 
 /// What state the VM's data was in when the backup was made.

@@ -176,7 +176,13 @@ fn no_limit_is_left_out() {
 #[test]
 fn what_the_table_names_exists() {
     let mut sources = String::new();
-    for folder in ["src", "iscsi-proto/src", "chap/src", "recovery-mount"] {
+    for folder in [
+        "src",
+        "disk-image/src",
+        "iscsi-proto/src",
+        "chap/src",
+        "recovery-mount",
+    ] {
         gather(&root().join(folder), &mut sources);
     }
     let named: Vec<String> = rows().into_iter().flat_map(|row| row.names).collect();

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+use disk_image::{Entry, Folder, OpenFault};
 use rustix::fs::FileType;
 
 use super::beside::reason_to_ignore;
@@ -14,8 +15,6 @@ use super::point_toml::{DiskToml, PointToml};
 use super::scan::{Outcome, is_hidden};
 use super::time;
 use crate::point::MAX_DISKS;
-use crate::point::error::OpenFault;
-use crate::point::folder::{Entry, Folder};
 use crate::point::recovery_point::{DiskSource, Ignored, Problem, RecoveryPoint};
 
 /// The operator's file beside the disks.

@@ -15,11 +15,11 @@
 
 use std::path::PathBuf;
 
+use disk_image::Format;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
 use super::time;
-use crate::point::format::Format;
 use crate::point::recovery_point::Consistency;
 
 /// The content of a `point.toml`.

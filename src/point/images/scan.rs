@@ -9,12 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use disk_image::{Folder, OpenFault, Stamp};
 use rustix::fs::FileType;
 
 use super::beside::reason_to_ignore;
 use super::point_folder::{self, POINT_TOML};
-use crate::point::error::OpenFault;
-use crate::point::folder::{Folder, Stamp};
 use crate::point::recovery_point::{Problem, RecoveryPoint};
 
 /// A folder that changed this recently may change again without its time moving on: its time is

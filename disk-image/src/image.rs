@@ -1,10 +1,10 @@
 //! One image of a chain, whichever its format.
 
-use super::disk::{Found, Wait};
-use super::file::{Fault, ImageFile};
-use super::format::Format;
-use super::qcow2::Qcow2;
-use super::raw::Raw;
+use crate::disk::{Found, Wait};
+use crate::format::Format;
+use crate::qcow2::Qcow2;
+use crate::raw::Raw;
+use crate::store::{Fault, ImageFile};
 
 /// One open image.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(super) enum Image {
 
 impl Image {
     /// The file that names it.
-    pub(super) fn file(&self) -> &ImageFile {
+    pub(super) fn file(&self) -> &dyn ImageFile {
         match self {
             Image::Raw(raw) => raw.file(),
             Image::Qcow2(qcow2) => qcow2.file(),
@@ -23,7 +23,7 @@ impl Image {
     }
 
     /// The file that holds its data, if that is another.
-    pub(super) fn data_file(&self) -> Option<&ImageFile> {
+    pub(super) fn data_file(&self) -> Option<&dyn ImageFile> {
         match self {
             Image::Raw(_) => None,
             Image::Qcow2(qcow2) => qcow2.data_file(),

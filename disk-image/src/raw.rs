@@ -1,26 +1,26 @@
 //! A raw image: byte *n* of the file is byte *n* of the disk. Holes are the file system's business.
 
-use super::disk::{Found, Wait};
-use super::file::{Fault, ImageFile};
+use crate::disk::{Found, Wait};
+use crate::store::{Fault, ImageFile};
 
 /// An open raw image.
 #[derive(Debug)]
 pub(super) struct Raw {
-    file: ImageFile,
+    file: Box<dyn ImageFile>,
 }
 
 impl Raw {
-    pub(super) fn new(file: ImageFile) -> Raw {
+    pub(super) fn new(file: Box<dyn ImageFile>) -> Raw {
         Raw { file }
     }
 
-    pub(super) fn file(&self) -> &ImageFile {
-        &self.file
+    pub(super) fn file(&self) -> &dyn ImageFile {
+        &*self.file
     }
 
     /// Bytes in the disk.
     pub(super) fn size(&self) -> u64 {
-        self.file.len()
+        self.file.size()
     }
 
     /// See [`Found`]; the range lies inside the image.

@@ -4,11 +4,11 @@
 
 use super::extension::Extensions;
 use super::feature::{self, Features};
-use super::field::{be32, be64, byte, damaged};
-use crate::point::error::OpenFault;
+use crate::error::OpenFault;
+use crate::field::{be32, be64, byte, damaged};
 
 /// Bytes from the start of the file that hold the fields of every version.
-pub(in crate::point) const FIXED_BYTES: usize = 72;
+pub(crate) const FIXED_BYTES: usize = 72;
 
 /// Version 3 fields up to and including `header_length`.
 const V3_BYTES: usize = 104;
@@ -21,7 +21,7 @@ const MAX_NAME_BYTES: usize = 1023;
 
 /// What the header says, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::point) struct Header {
+pub(crate) struct Header {
     /// 2 or 3.
     pub(super) version: u32,
     /// Bytes in the disk.
@@ -40,16 +40,16 @@ pub(in crate::point) struct Header {
     /// read; what is wrong with the refcounts does not matter to a reader.
     pub(super) is_suspect: bool,
     /// What the image is based on.
-    pub(in crate::point) backing: Option<Backing>,
+    pub(crate) backing: Option<Backing>,
     /// File that holds the data clusters.
-    pub(in crate::point) data_file: Option<String>,
+    pub(crate) data_file: Option<String>,
 }
 
 /// The image below.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::point) struct Backing {
-    pub(in crate::point) name: String,
-    pub(in crate::point) format: Option<String>,
+pub(crate) struct Backing {
+    pub(crate) name: String,
+    pub(crate) format: Option<String>,
 }
 
 /// How compressed clusters are compressed.
@@ -63,14 +63,14 @@ pub(super) enum Compression {
 
 /// Bytes to read from the start of a file for [`Header::parse`], from its first [`FIXED_BYTES`]:
 /// header, extensions and names lie in the first cluster.
-pub(in crate::point) fn bytes_needed(head: &[u8]) -> Result<u64, OpenFault> {
+pub(crate) fn bytes_needed(head: &[u8]) -> Result<u64, OpenFault> {
     Ok(1 << cluster_bits(head)?)
 }
 
 impl Header {
     /// Parses the first cluster of a file (less, if the file is shorter), which begins with the
     /// magic number, of a file of `file_bytes` bytes.
-    pub(in crate::point) fn parse(head: &[u8], file_bytes: u64) -> Result<Header, OpenFault> {
+    pub(crate) fn parse(head: &[u8], file_bytes: u64) -> Result<Header, OpenFault> {
         let version = be32(head, 4)?;
         let cluster_bits = cluster_bits(head)?;
         let cluster_bytes = 1_u64 << cluster_bits;

@@ -8,7 +8,6 @@
 mod entry;
 mod extension;
 mod feature;
-mod field;
 mod header;
 mod inflate;
 
@@ -19,10 +18,10 @@ use tracing::warn;
 
 use self::entry::{Compressed, Origin};
 pub(super) use self::header::Header;
-use super::cache::{Cache, ImageId, Key, Piece};
-use super::disk::{Found, Wait};
-use super::error::{Damage, OpenFault};
-use super::file::{Fault, ImageFile};
+use crate::cache::{Cache, ImageId, Key, Piece};
+use crate::disk::{Found, Wait};
+use crate::error::{Damage, OpenFault};
+use crate::store::{Fault, ImageFile};
 
 /// Bytes of an L2 table that are read and kept at a time: maps 32 MiB of disk at 64 KiB clusters.
 const SLICE_BYTES: u64 = 4096;
@@ -31,8 +30,8 @@ const SLICE_BYTES: u64 = 4096;
 #[derive(Debug)]
 pub(super) struct Qcow2 {
     header: Header,
-    file: ImageFile,
-    data: Option<ImageFile>,
+    file: Box<dyn ImageFile>,
+    data: Option<Box<dyn ImageFile>>,
     /// `None` for a disk of no bytes.
     l1: Option<Mmap>,
     cache: Arc<Cache>,
@@ -40,24 +39,24 @@ pub(super) struct Qcow2 {
 }
 
 /// Reads and checks the header of a file that begins with the magic number.
-pub(super) fn read_header(file: &ImageFile) -> Result<Header, OpenFault> {
+pub(super) fn read_header(file: &dyn ImageFile) -> Result<Header, OpenFault> {
     let fixed = file.read_start(header::FIXED_BYTES as u64)?;
     let head = file.read_start(header::bytes_needed(&fixed)?)?;
-    Header::parse(&head, file.len())
+    Header::parse(&head, file.size())
 }
 
 impl Qcow2 {
     /// Opens an image by its header; `data` is the file that the header names for data.
     pub(super) fn open(
-        file: ImageFile,
+        file: Box<dyn ImageFile>,
         header: Header,
-        data: Option<ImageFile>,
+        data: Option<Box<dyn ImageFile>>,
         cache: &Arc<Cache>,
     ) -> Result<Qcow2, OpenFault> {
         if header.is_suspect {
             warn!(file = ?file.path(), "the image is marked dirty or corrupt; what it holds is checked as it is read");
         }
-        let l1 = read_l1(&file, &header)?;
+        let l1 = read_l1(&*file, &header)?;
         Ok(Qcow2 {
             id: cache.new_image(),
             cache: Arc::clone(cache),
@@ -69,13 +68,13 @@ impl Qcow2 {
     }
 
     /// The file of the image itself.
-    pub(super) fn file(&self) -> &ImageFile {
-        &self.file
+    pub(super) fn file(&self) -> &dyn ImageFile {
+        &*self.file
     }
 
     /// The file that holds its data, if that is another.
-    pub(super) fn data_file(&self) -> Option<&ImageFile> {
-        self.data.as_ref()
+    pub(super) fn data_file(&self) -> Option<&dyn ImageFile> {
+        self.data.as_deref()
     }
 
     /// Bytes in the disk.
@@ -220,7 +219,7 @@ impl Qcow2 {
         // The count of sectors may reach beyond the end of the file; the data does not.
         let there = self
             .file
-            .len()
+            .size()
             .saturating_sub(compressed.at)
             .min(compressed.length);
         let mut input = vec![0; usize::try_from(there).unwrap_or_default()];
@@ -255,7 +254,7 @@ fn continues(first: Origin, length: u64, next: Origin) -> bool {
 }
 
 /// The size was checked against the file's before: no more is allocated than is there to read.
-fn read_l1(file: &ImageFile, header: &Header) -> Result<Option<Mmap>, OpenFault> {
+fn read_l1(file: &dyn ImageFile, header: &Header) -> Result<Option<Mmap>, OpenFault> {
     if header.l1_entries == 0 {
         return Ok(None);
     }

@@ -1,6 +1,6 @@
 //! Incompatible features: what a reader must know to read right (specification, "Header").
 
-use crate::point::error::OpenFault;
+use crate::error::OpenFault;
 
 /// Refcounts may be stale. Harmless to a reader.
 pub(super) const DIRTY: u32 = 0;

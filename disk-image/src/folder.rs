@@ -3,12 +3,14 @@
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, StatxFlags, openat2, statx};
 use rustix::io::Errno;
 
-use super::error::OpenFault;
+use crate::error::OpenFault;
+use crate::local_file::LocalFile;
+use crate::store::{FileId, ImageFile, Store};
 
 /// The kernel asks for another try when a folder is renamed during the lookup; more than a few in
 /// a row is somebody playing games.
@@ -16,44 +18,67 @@ const LOOKUP_TRIES: usize = 16;
 
 /// An open folder which lookups are confined to.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub struct Folder {
     fd: OwnedFd,
+    /// As it was opened by.
+    path: PathBuf,
 }
 
 /// One name in a folder.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) name: OsString,
-    pub(super) kind: FileType,
+pub struct Entry {
+    /// Any bytes that a file system allows.
+    pub name: OsString,
+    /// A symbolic link is a link, whatever it leads to.
+    pub kind: FileType,
 }
 
 /// What tells one state of a file or folder from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    pub(super) device: (u32, u32),
-    pub(super) inode: u64,
-    pub(super) size: u64,
+pub struct Stamp {
+    /// Major and minor number of the file system's device.
+    pub device: (u32, u32),
+    /// Number of the file on that device.
+    pub inode: u64,
+    /// Bytes in it.
+    pub size: u64,
     /// Modification time: seconds, nanoseconds.
-    pub(super) modified: (i64, u32),
-    pub(super) kind: FileType,
+    pub modified: (i64, u32),
+    /// What it is.
+    pub kind: FileType,
 }
 
 impl Folder {
     /// Opens a configured folder. Symbolic links in this path are the operator's, and followed.
-    pub(super) fn open(path: &Path) -> Result<Folder, OpenFault> {
+    ///
+    /// # Errors
+    /// [`OpenFault`]: there is no such folder, or it cannot be read.
+    pub fn open(path: &Path) -> Result<Folder, OpenFault> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(fault)?;
-        Ok(Folder { fd })
+        Ok(Folder {
+            fd,
+            path: path.to_owned(),
+        })
     }
 
     /// Opens a folder beneath this one.
-    pub(super) fn folder(&self, path: &Path) -> Result<Folder, OpenFault> {
+    ///
+    /// # Errors
+    /// [`OpenFault`], also when the path leads out of this folder.
+    pub fn folder(&self, path: &Path) -> Result<Folder, OpenFault> {
         let fd = self.lookup(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        Ok(Folder { fd })
+        Ok(Folder {
+            fd,
+            path: self.path.join(path),
+        })
     }
 
     /// Opens a regular file beneath this folder for reading.
-    pub(super) fn regular_file(&self, path: &Path) -> Result<(OwnedFd, Stamp), OpenFault> {
+    ///
+    /// # Errors
+    /// [`OpenFault`], also when the path leads out of this folder.
+    pub fn regular_file(&self, path: &Path) -> Result<(OwnedFd, Stamp), OpenFault> {
         // A pipe does not block, a terminal does not become ours.
         let fd = self.lookup(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
         let stamp = Stamp::of(&fd, AtFlags::empty()).map_err(OpenFault::Io)?;
@@ -81,7 +106,10 @@ impl Folder {
     }
 
     /// The state of a name in this folder; a symbolic link is not followed.
-    pub(super) fn stamp(&self, path: &Path) -> Result<Stamp, Errno> {
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    pub fn stamp(&self, path: &Path) -> Result<Stamp, Errno> {
         let flags = AtFlags::SYMLINK_NOFOLLOW;
         Ok(Stamp::new(&statx(
             &self.fd,
@@ -92,12 +120,18 @@ impl Folder {
     }
 
     /// The state of this folder.
-    pub(super) fn own_stamp(&self) -> Result<Stamp, Errno> {
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    pub fn own_stamp(&self) -> Result<Stamp, Errno> {
         Stamp::of(&self.fd, AtFlags::empty())
     }
 
     /// Every name in this folder but `.` and `..`, in the file system's order.
-    pub(super) fn entries(&self) -> Result<Vec<Entry>, Errno> {
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    pub fn entries(&self) -> Result<Vec<Entry>, Errno> {
         let mut entries = Vec::new();
         for entry in Dir::read_from(&self.fd)? {
             let entry = entry?;
@@ -119,10 +153,26 @@ impl Folder {
     }
 }
 
+impl Store for Folder {
+    fn open(&self, path: &Path) -> Result<Box<dyn ImageFile>, OpenFault> {
+        Ok(Box::new(LocalFile::open(self, path)?))
+    }
+
+    fn relative(&self, absolute: &Path) -> Option<PathBuf> {
+        absolute.strip_prefix(&self.path).map(Path::to_owned).ok()
+    }
+}
+
 impl Stamp {
+    /// The file that this is a state of.
+    pub fn file(&self) -> FileId {
+        let (major, minor) = self.device;
+        FileId(u128::from(major) << 96 | u128::from(minor) << 64 | u128::from(self.inode))
+    }
+
     /// The state of an open file. `sync` may be [`AtFlags::STATX_DONT_SYNC`], which does not wait
     /// for a file server.
-    pub(super) fn of(fd: &OwnedFd, sync: AtFlags) -> Result<Stamp, Errno> {
+    pub(crate) fn of(fd: &OwnedFd, sync: AtFlags) -> Result<Stamp, Errno> {
         let flags = AtFlags::EMPTY_PATH | sync;
         Ok(Stamp::new(&statx(fd, c"", flags, StatxFlags::BASIC_STATS)?))
     }

@@ -124,7 +124,7 @@ fn compressed(entry: u64, bitmap: u64, header: &Header) -> Result<Compressed, In
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::point::qcow2::header::Compression;
+    use crate::qcow2::header::Compression;
 
     fn header(version: u32, cluster_bits: u32, extended_l2: bool, data_file: bool) -> Header {
         Header {

@@ -1,9 +1,14 @@
 //! A disk of a recovery point: a chain of image files read as one run of bytes.
 
-use super::error::ReadError;
-use super::file::Fault;
-use super::format::Format;
-use super::image::Image;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::cache::Cache;
+use crate::chain;
+use crate::error::{OpenError, ReadError};
+use crate::format::Format;
+use crate::image::Image;
+use crate::store::{Fault, FileId, Store};
 
 /// One open disk. Reads take no lock that is held during I/O, so any number may run at once.
 #[derive(Debug)]
@@ -11,6 +16,19 @@ pub struct Disk {
     info: DiskInfo,
     /// The disk's own image first, then what it is based on, down to the oldest.
     layers: Vec<Image>,
+}
+
+/// Which file is opened as a disk, and what someone other than the guest says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskFile {
+    /// Name shown to people.
+    pub name: String,
+    /// The disk's own image, relative to the store.
+    pub path: PathBuf,
+    /// Its format, if that is stated.
+    pub format: Option<Format>,
+    /// Bytes in a logical sector, 512 or 4096.
+    pub sector_size: u32,
 }
 
 /// What a disk is.
@@ -46,6 +64,17 @@ pub(super) enum Found {
 }
 
 impl Disk {
+    /// Opens a disk and its chain. Nothing that lies outside the store is opened, and an image
+    /// refers to other files only if someone other than the guest vouched for its format.
+    ///
+    /// Reads the files' headers and may wait for storage; call it on a thread that may.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the file at fault, why it cannot be used and what to do.
+    pub fn open(store: &dyn Store, file: &DiskFile, cache: &Arc<Cache>) -> Result<Disk, OpenError> {
+        chain::open(store, file, cache)
+    }
+
     pub(super) fn new(info: DiskInfo, layers: Vec<Image>) -> Disk {
         Disk { info, layers }
     }
@@ -55,8 +84,12 @@ impl Disk {
         &self.info
     }
 
-    pub(super) fn layers(&self) -> &[Image] {
-        &self.layers
+    /// Whether it is based on this file, or has its data in it: the file is then part of this
+    /// disk, and not only its own image.
+    pub fn depends_on(&self, file: FileId) -> bool {
+        let below = self.layers.iter().skip(1).map(Image::file);
+        let data = self.layers.iter().filter_map(Image::data_file);
+        below.chain(data).any(|part| part.id() == file)
     }
 
     /// Fills `buf` with the bytes at `offset`, all of them or none that may be used.

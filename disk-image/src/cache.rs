@@ -14,7 +14,7 @@ const SHARDS: usize = 16;
 
 /// Least recently used pieces go first once all together have more bytes than the limit.
 #[derive(Debug)]
-pub(super) struct Cache {
+pub struct Cache {
     shards: Vec<Mutex<Shard>>,
     next_image: AtomicU64,
 }
@@ -48,7 +48,7 @@ pub(super) enum Piece {
 
 impl Cache {
     /// A cache of so many bytes; bookkeeping comes on top, about a hundred bytes for each piece.
-    pub(super) fn new(limit: usize) -> Cache {
+    pub fn new(limit: usize) -> Cache {
         let shard = || {
             let pieces = LruCache::unbounded();
             Mutex::new(Shard {

@@ -3,16 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::cache::Cache;
-use super::disk::{Disk, DiskInfo};
-use super::error::{OpenError, OpenFault};
-use super::file::ImageFile;
-use super::folder::Folder;
-use super::format::{self, Decision, Format, PROBE_BYTES};
-use super::image::Image;
-use super::qcow2::{self, Header, Qcow2};
-use super::raw::Raw;
-use super::recovery_point::DiskSource;
+use crate::cache::Cache;
+use crate::disk::{Disk, DiskFile, DiskInfo};
+use crate::error::{OpenError, OpenFault};
+use crate::format::{self, Decision, Format, PROBE_BYTES};
+use crate::image::Image;
+use crate::qcow2::{self, Header, Qcow2};
+use crate::raw::Raw;
+use crate::store::{ImageFile, Store};
 
 /// Images in one chain, at most. Every one costs an open file and its tables.
 const MAX_CHAIN: usize = 256;
@@ -20,20 +18,17 @@ const MAX_CHAIN: usize = 256;
 /// Bytes in a disk, at most (SPEC §2).
 const MAX_DISK_BYTES: u64 = 64 << 40;
 
-/// Where names are looked up.
+/// Where names are looked up, and what readers share.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'a> {
-    /// The source's folder.
-    pub(super) root: &'a Folder,
-    /// Its path, as configured.
-    pub(super) path: &'a Path,
-    pub(super) cache: &'a Arc<Cache>,
+struct Place<'a> {
+    store: &'a dyn Store,
+    cache: &'a Arc<Cache>,
 }
 
 /// An image that is yet to be opened.
 #[derive(Debug)]
 struct Reference {
-    /// Relative to the source.
+    /// Relative to the store.
     path: PathBuf,
     /// The image above it; `None` for the disk's own.
     needed_by: Option<PathBuf>,
@@ -47,8 +42,13 @@ enum Declared {
     ByImage(Option<String>),
 }
 
-/// Opens a disk and its chain. Nothing that lies outside the source is opened.
-pub(super) fn open(place: Place<'_>, disk: &DiskSource) -> Result<Disk, OpenError> {
+/// Opens a disk and its chain. Nothing that lies outside the store is opened.
+pub(crate) fn open(
+    store: &dyn Store,
+    disk: &DiskFile,
+    cache: &Arc<Cache>,
+) -> Result<Disk, OpenError> {
+    let place = Place { store, cache };
     let own = Reference {
         path: disk.path.clone(),
         needed_by: None,
@@ -72,7 +72,7 @@ pub(super) fn open(place: Place<'_>, disk: &DiskSource) -> Result<Disk, OpenErro
         let (image, below) = open_image(place, reference)?;
         let fault = if layers
             .iter()
-            .any(|above| above.file().is_same(image.file()))
+            .any(|above| above.file().id() == image.file().id())
         {
             Some(OpenFault::Loop)
         } else {
@@ -117,14 +117,14 @@ fn open_image(
     if decision.format == Format::Raw {
         return Ok((Image::Raw(Raw::new(file)), None));
     }
-    let header = read_header(&file, decision).map_err(explain)?;
+    let header = read_header(&*file, decision).map_err(explain)?;
     let data = match &header.data_file {
-        Some(name) => Some(open_data(place, &file, name)?),
+        Some(name) => Some(open_data(place, &*file, name)?),
         None => None,
     };
     let below = match &header.backing {
         Some(backing) => Some(Reference {
-            path: resolve(place, &file, &backing.name).map_err(explain)?,
+            path: resolve(place.store, &*file, &backing.name).map_err(explain)?,
             needed_by: Some(reference.path.clone()),
             declared: Declared::ByImage(backing.format.clone()),
         }),
@@ -134,8 +134,11 @@ fn open_image(
     Ok((Image::Qcow2(Box::new(image)), below))
 }
 
-fn open_file(place: Place<'_>, reference: &Reference) -> Result<(ImageFile, Decision), OpenFault> {
-    let file = ImageFile::open(place.root, &reference.path)?;
+fn open_file(
+    place: Place<'_>,
+    reference: &Reference,
+) -> Result<(Box<dyn ImageFile>, Decision), OpenFault> {
+    let file = place.store.open(&reference.path)?;
     let head = file.read_start(PROBE_BYTES)?;
     let decision = match &reference.declared {
         Declared::ByPoint(_) if head.is_empty() => return Err(OpenFault::Empty),
@@ -145,7 +148,7 @@ fn open_file(place: Place<'_>, reference: &Reference) -> Result<(ImageFile, Deci
     Ok((file, decision))
 }
 
-fn read_header(file: &ImageFile, decision: Decision) -> Result<Header, OpenFault> {
+fn read_header(file: &dyn ImageFile, decision: Decision) -> Result<Header, OpenFault> {
     let header = qcow2::read_header(file)?;
     if !decision.may_refer && (header.backing.is_some() || header.data_file.is_some()) {
         return Err(OpenFault::Ambiguous {
@@ -156,24 +159,28 @@ fn read_header(file: &ImageFile, decision: Decision) -> Result<Header, OpenFault
     Ok(header)
 }
 
-fn open_data(place: Place<'_>, image: &ImageFile, name: &str) -> Result<ImageFile, OpenError> {
+fn open_data(
+    place: Place<'_>,
+    image: &dyn ImageFile,
+    name: &str,
+) -> Result<Box<dyn ImageFile>, OpenError> {
     let explain = |fault| OpenError {
         path: name.into(),
         needed_by: Some(image.path().to_path_buf()),
         fault,
     };
-    let path = resolve(place, image, name).map_err(explain)?;
-    let file = ImageFile::open(place.root, &path).map_err(explain)?;
-    if file.is_same(image) {
+    let path = resolve(place.store, image, name).map_err(explain)?;
+    let file = place.store.open(&path).map_err(explain)?;
+    if file.id() == image.id() {
         Err(explain(OpenFault::Loop))
     } else {
         Ok(file)
     }
 }
 
-/// The path, relative to the source, of a name that an image refers to: relative to the image's
-/// own folder, or absolute and beneath the source's. The lookup itself does not leave the source.
-fn resolve(place: Place<'_>, image: &ImageFile, name: &str) -> Result<PathBuf, OpenFault> {
+/// The path, relative to the store, of a name that an image refers to: relative to the image's
+/// own folder, or absolute and beneath the store's. The lookup itself does not leave the store.
+fn resolve(store: &dyn Store, image: &dyn ImageFile, name: &str) -> Result<PathBuf, OpenFault> {
     // QEMU takes whatever stands before a colon in the first part for a protocol.
     let has_protocol = name
         .find([':', '/'])
@@ -183,35 +190,7 @@ fn resolve(place: Place<'_>, image: &ImageFile, name: &str) -> Result<PathBuf, O
     }
     let name = Path::new(name);
     if name.is_absolute() {
-        return name
-            .strip_prefix(place.path)
-            .map(Path::to_owned)
-            .map_err(|_| OpenFault::Outside);
+        return store.relative(name).ok_or(OpenFault::Outside);
     }
     Ok(image.path().parent().unwrap_or(Path::new("")).join(name))
-}
-
-/// Whether a disk's file serves as part of another disk among those that opened.
-pub(super) fn is_part_of_another(
-    root: &Folder,
-    disk: &DiskSource,
-    opened: &[Result<Disk, OpenError>],
-) -> bool {
-    let Ok((_, stamp)) = root.regular_file(&disk.path) else {
-        return false;
-    };
-    let is_it = |file: &ImageFile| file.is_file(&stamp);
-    opened.iter().flatten().any(|other| {
-        let below = other
-            .layers()
-            .iter()
-            .skip(1)
-            .any(|image| is_it(image.file()));
-        below
-            || other
-                .layers()
-                .iter()
-                .filter_map(Image::data_file)
-                .any(is_it)
-    })
 }

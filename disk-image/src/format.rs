@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::OpenFault;
+use crate::error::OpenFault;
 
 /// Bytes that are looked at to tell formats apart.
 pub(super) const PROBE_BYTES: u64 = 512;

@@ -1,4 +1,5 @@
-//! An image file: bytes at an offset, from the page cache alone or from the storage below it.
+//! A file of the local machine: bytes at an offset, from the page cache alone or from the storage
+//! below it.
 //!
 //! Files are read, never mapped: a mapped file that is truncated ends the process by SIGBUS, a
 //! read ends in an error.
@@ -12,13 +13,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::AtFlags;
 use rustix::io::{Errno, ReadWriteFlags, pread, preadv2};
 
-use super::disk::Wait;
-use super::error::{Damage, OpenFault};
-use super::folder::{Folder, Stamp};
+use crate::disk::Wait;
+use crate::error::{Damage, OpenFault};
+use crate::folder::{Folder, Stamp};
+use crate::store::{Fault, FileId, ImageFile};
 
-/// One open image file. It is taken to be immutable: once it changes, every read fails.
+/// One open file.
 #[derive(Debug)]
-pub(super) struct ImageFile {
+pub(crate) struct LocalFile {
     fd: OwnedFd,
     path: Arc<Path>,
     opened: Stamp,
@@ -26,109 +28,16 @@ pub(super) struct ImageFile {
     can_read_cached: AtomicBool,
 }
 
-/// A read that did not give all its bytes.
-#[derive(Debug)]
-pub(super) enum Fault {
-    /// Not in memory, and waiting was not allowed.
-    WouldBlock,
-    /// The bytes up to `good` were read, the next one cannot be.
-    Damaged {
-        good: usize,
-        /// The file at fault.
-        path: Arc<Path>,
-        damage: Damage,
-    },
-}
-
-impl Fault {
-    /// What a fault in a table means for the bytes that the table describes.
-    pub(super) fn for_all_of_it(mut self) -> Fault {
-        if let Fault::Damaged { good, .. } = &mut self {
-            *good = 0;
-        }
-        self
-    }
-}
-
-impl From<Fault> for OpenFault {
-    fn from(fault: Fault) -> OpenFault {
-        match fault {
-            Fault::Damaged {
-                damage: Damage::Io(errno),
-                ..
-            } => OpenFault::Io(errno),
-            Fault::Damaged {
-                damage: Damage::Truncated { end },
-                ..
-            } => OpenFault::Damaged(format!("the file ends too soon, at byte {end}")),
-            Fault::Damaged { .. } | Fault::WouldBlock => {
-                OpenFault::Damaged("the file changed while it was opened".to_owned())
-            }
-        }
-    }
-}
-
-impl ImageFile {
+impl LocalFile {
     /// Opens a regular file beneath a folder; `path` is relative to it.
-    pub(super) fn open(folder: &Folder, path: &Path) -> Result<ImageFile, OpenFault> {
+    pub(crate) fn open(folder: &Folder, path: &Path) -> Result<LocalFile, OpenFault> {
         let (fd, opened) = folder.regular_file(path)?;
-        Ok(ImageFile {
+        Ok(LocalFile {
             fd,
             path: path.into(),
             opened,
             can_read_cached: AtomicBool::new(true),
         })
-    }
-
-    /// Where it lies, relative to its source.
-    pub(super) fn path(&self) -> &Arc<Path> {
-        &self.path
-    }
-
-    /// Bytes in it when it was opened.
-    pub(super) fn len(&self) -> u64 {
-        self.opened.size
-    }
-
-    /// Whether both are one file, whatever their names.
-    pub(super) fn is_same(&self, other: &ImageFile) -> bool {
-        self.is_file(&other.opened)
-    }
-
-    /// Whether it is the file that this was found of.
-    pub(super) fn is_file(&self, found: &Stamp) -> bool {
-        (self.opened.device, self.opened.inode) == (found.device, found.inode)
-    }
-
-    /// The first so many bytes, or all if the file has fewer.
-    pub(super) fn read_start(&self, bytes: u64) -> Result<Vec<u8>, OpenFault> {
-        let length = usize::try_from(bytes.min(self.len())).unwrap_or_default();
-        let mut start = vec![0; length];
-        self.read_exact_at(0, &mut start, Wait::Allowed)?;
-        Ok(start)
-    }
-
-    /// A fault for which this file is to blame.
-    pub(super) fn fault(&self, damage: Damage) -> Fault {
-        Fault::Damaged {
-            good: 0,
-            path: Arc::clone(&self.path),
-            damage,
-        }
-    }
-
-    /// Fills `buf` with the bytes at `offset`.
-    pub(super) fn read_exact_at(
-        &self,
-        offset: u64,
-        buf: &mut [u8],
-        wait: Wait,
-    ) -> Result<(), Fault> {
-        match wait {
-            Wait::Never => self.read_cached(offset, buf)?,
-            Wait::Allowed => self.read_blocking(offset, buf)?,
-        }
-        self.check_unchanged(wait)
     }
 
     /// From the page cache only; a miss of a single byte is a miss.
@@ -186,22 +95,49 @@ impl ImageFile {
         };
         match Stamp::of(&self.fd, sync) {
             Ok(now) if now == self.opened => Ok(()),
-            Ok(_) => Err(self.fault(Damage::Changed)),
-            Err(errno) => Err(self.fault(Damage::Io(errno))),
+            Ok(_) => Err(self.damaged(Damage::Changed)),
+            Err(errno) => Err(self.damaged(Damage::Io(errno))),
         }
+    }
+
+    fn damaged(&self, damage: Damage) -> Fault {
+        (self as &dyn ImageFile).fault(damage)
+    }
+}
+
+impl ImageFile for LocalFile {
+    fn path(&self) -> &Arc<Path> {
+        &self.path
+    }
+
+    fn size(&self) -> u64 {
+        self.opened.size
+    }
+
+    fn id(&self) -> FileId {
+        self.opened.file()
+    }
+
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8], wait: Wait) -> Result<(), Fault> {
+        match wait {
+            Wait::Never => self.read_cached(offset, buf)?,
+            Wait::Allowed => self.read_blocking(offset, buf)?,
+        }
+        self.check_unchanged(wait)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, File};
+    use std::fs::File;
+    use std::io::Write;
 
     use rustix::fs::{Advice, fadvise};
 
     use super::*;
 
-    fn open(folder: &Path, name: &str) -> ImageFile {
-        ImageFile::open(&Folder::open(folder).unwrap(), name.as_ref()).unwrap()
+    fn open(folder: &Path, name: &str) -> LocalFile {
+        LocalFile::open(&Folder::open(folder).unwrap(), name.as_ref()).unwrap()
     }
 
     #[test]
@@ -209,11 +145,9 @@ mod tests {
         // Beside the program under test: on a disk, where a temporary folder may be in memory.
         let program = std::env::current_exe().unwrap();
         let folder = tempfile::tempdir_in(program.parent().unwrap()).unwrap();
-        fs::write(folder.path().join("disk"), vec![7; 1 << 20]).unwrap();
-        File::open(folder.path().join("disk"))
-            .unwrap()
-            .sync_all()
-            .unwrap();
+        let mut written = File::create(folder.path().join("disk")).unwrap();
+        written.write_all(&[7; 1 << 20]).unwrap();
+        written.sync_all().unwrap();
         let file = open(folder.path(), "disk");
         fadvise(&file.fd, 0, None, Advice::DontNeed).unwrap();
 

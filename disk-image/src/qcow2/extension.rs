@@ -1,7 +1,7 @@
 //! Header extensions (specification, "Header extensions").
 
-use super::field::{be32, be64, damaged};
-use crate::point::error::OpenFault;
+use crate::error::OpenFault;
+use crate::field::{be32, be64, damaged};
 
 const EXTENSION_END: u32 = 0;
 const EXTENSION_BACKING_FORMAT: u32 = 0xe279_2aca;

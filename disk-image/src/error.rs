@@ -1,0 +1,175 @@
+//! What can go wrong with a source, by blame. Each message says what failed, why, and what to do.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use crate::format::Format;
+
+/// A read from a disk did not give its bytes.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Only with [`Wait::Never`](crate::Wait): the bytes are not in memory. Nothing is wrong.
+    #[error("the bytes are not in memory: read again on a thread that may block")]
+    WouldBlock,
+    /// The caller asked for bytes beyond the end of the disk.
+    #[error("a read of {length} bytes at offset {offset} ends beyond the disk's {size} bytes")]
+    OutOfRange {
+        /// First byte asked for.
+        offset: u64,
+        /// Bytes asked for.
+        length: u64,
+        /// Bytes the disk has.
+        size: u64,
+    },
+    /// The source cannot give these bytes. Other ranges of the disk may still be good.
+    #[error("byte {offset} of the disk cannot be read from {path:?}: {damage}")]
+    Damaged {
+        /// First byte of the disk that cannot be read.
+        offset: u64,
+        /// The image file at fault, which may be a backing file.
+        path: Arc<Path>,
+        /// What is wrong with it.
+        damage: Damage,
+    },
+}
+
+/// Why bytes of an image file cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// The file is shorter than what it must hold.
+    #[error("the file ends at byte {end}, before what it should hold; restore the complete file")]
+    Truncated {
+        /// Length of the file now.
+        end: u64,
+    },
+    /// The file was written to after it was opened: what it holds now is not the recovery point.
+    #[error("the file was changed after it was opened; make a new grant once it is complete")]
+    Changed,
+    /// The operating system reported an error.
+    #[error("the operating system reports: {0}; check the storage that holds it")]
+    Io(Errno),
+    /// An index of the image holds a value that its format does not allow.
+    #[error(
+        "{what} at byte {at} of the file is not valid ({value:#x}); restore the file from a good copy"
+    )]
+    Index {
+        /// Which index, in the format's words.
+        what: &'static str,
+        /// Where the entry stands in the file.
+        at: u64,
+        /// What it holds.
+        value: u64,
+    },
+    /// Compressed data does not decompress to one whole cluster.
+    #[error(
+        "the compressed data at byte {at} of the file does not decompress; restore the file from a good copy"
+    )]
+    Compressed {
+        /// Where the data begins in the file.
+        at: u64,
+    },
+}
+
+/// A disk's image, or a file it depends on, cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open {path:?}{}: {fault}", referrer(.needed_by.as_deref()))]
+pub struct OpenError {
+    /// The file at fault, as the source knows it.
+    pub path: PathBuf,
+    /// The image that names this file as its backing or data file.
+    pub needed_by: Option<PathBuf>,
+    /// What is wrong.
+    pub fault: OpenFault,
+}
+
+fn referrer(needed_by: Option<&Path>) -> String {
+    needed_by.map_or_else(String::new, |image| format!(", which {image:?} depends on"))
+}
+
+/// Why an image cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenFault {
+    /// No such file.
+    #[error("it does not exist; put it back, or correct the name that refers to it")]
+    Missing,
+    /// The name leads out of the source's folder.
+    #[error(
+        "the name leads out of the source; move the file into the source, and refer to it by a relative path"
+    )]
+    Outside,
+    /// The name is a URL or a block device description, not a path.
+    #[error("the reference {0:?} is not a path of a file; only files inside the source are read")]
+    NotAPath(String),
+    /// A folder, device, socket or pipe.
+    #[error("it is not a regular file; only regular files are read")]
+    NotAFile,
+    /// The operating system refused.
+    #[error("the operating system reports: {0}; check permissions and the storage that holds it")]
+    Io(Errno),
+    /// The kernel cannot confine a lookup to a folder.
+    #[error("this kernel has no openat2 system call; run itemlift on Linux 5.6 or later")]
+    KernelTooOld,
+    /// Nothing in it.
+    #[error("the file is empty; the backup or copy that wrote it did not finish")]
+    Empty,
+    /// The declared or named format is not what the file holds.
+    #[error(
+        "it does not begin with a {expected} header; the file is damaged or of another format: correct `format` in point.toml or the file's extension"
+    )]
+    NotThisFormat {
+        /// What the name or `point.toml` says.
+        expected: Format,
+    },
+    /// The content claims a format that the name does not vouch for.
+    #[error(
+        "its content looks like {content}, its name does not say so, and a raw disk can be made to look like this from inside the VM: state `format = \"raw\"` or the true format for this disk in point.toml{hint}"
+    )]
+    Ambiguous {
+        /// What the content looks like.
+        content: &'static str,
+        /// What else to do, with a leading separator.
+        hint: &'static str,
+    },
+    /// A known format which is not read.
+    #[error("{0} is not supported; convert the image with `qemu-img convert -O qcow2`")]
+    Unsupported(String),
+    /// The image is encrypted.
+    #[error(
+        "the image is encrypted, which is not supported; decrypt a copy with `qemu-img convert`"
+    )]
+    Encrypted,
+    /// A header or table does not hold together.
+    #[error("{0}; the file is damaged or incomplete: restore it from a good copy")]
+    Damaged(String),
+    /// An image depends on itself.
+    #[error(
+        "its chain of backing files comes back to itself; correct it with `qemu-img rebase -u`"
+    )]
+    Loop,
+    /// Too many backing files.
+    #[error(
+        "its chain has more than {limit} files; shorten it with `qemu-img commit` or `qemu-img convert`"
+    )]
+    ChainTooLong {
+        /// The limit.
+        limit: usize,
+    },
+    /// The disk has no whole number of sectors.
+    #[error(
+        "its size, {size} bytes, is not a multiple of the {sector_size}-byte sector; the copy may be incomplete, or `sector_size` in point.toml is wrong"
+    )]
+    OddSize {
+        /// Bytes in the disk.
+        size: u64,
+        /// Bytes in a sector.
+        sector_size: u32,
+    },
+    /// The disk is larger than itemlift serves.
+    #[error("its size, {size} bytes, is over the limit of 64 TiB")]
+    TooLarge {
+        /// Bytes in the disk.
+        size: u64,
+    },
+}

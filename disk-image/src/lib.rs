@@ -1,0 +1,31 @@
+//! Disk images: files in the formats that hypervisors write, read as the disks that they hold.
+//!
+//! [`Disk::open`] opens an image and every image that it is based on, and [`Disk::read_at`] gives
+//! the disk's bytes. Files come from a [`Store`], which no name leads out of. Nothing here writes,
+//! and nothing that an image holds can do more than make opening or reads fail.
+//!
+//! ```text
+//! disk ─► chain ─► image: raw | qcow2 ─► store: folder ─► file
+//!            │
+//!            └───► format: who says what a file is
+//! ```
+
+mod cache;
+mod chain;
+mod disk;
+mod error;
+mod field;
+mod folder;
+mod format;
+mod image;
+mod local_file;
+mod qcow2;
+mod raw;
+mod store;
+
+pub use cache::Cache;
+pub use disk::{Disk, DiskFile, DiskInfo, Wait};
+pub use error::{Damage, OpenError, OpenFault, ReadError};
+pub use folder::{Entry, Folder, Stamp};
+pub use format::Format;
+pub use store::{Fault, FileId, ImageFile, Store};
