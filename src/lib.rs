@@ -32,7 +32,7 @@
 //!  TCP/TLS ──► target/driver ──► iscsi-proto: framing ─► pdu ─► connection ─► session ─► scsi
 //!                   ▲                                                            │ read of a byte range of one LUN
 //!                   │                                                            ▼
-//!                   │                                  target/reader ──► disk_image::Disk::read_at ──► raw | qcow2
+//!                   │                                  target/reader ──► disk_image::Disk::read_at ──► raw | qcow2 | …
 //!                   │                                        │ read_done(id, bytes)
 //!                   └── transmit ◄── session/data_in ◄───────┘
 //! ```

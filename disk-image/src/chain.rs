@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cache::Cache;
-use crate::disk::{Disk, DiskFile, DiskInfo};
+use crate::disk::{DEFAULT_SECTOR_BYTES, Disk, DiskFile, DiskInfo};
 use crate::error::{OpenError, OpenFault};
 use crate::format::{self, Decision, Format, PROBE_BYTES};
 use crate::image::Image;
+use crate::parent::{Identity, Parent};
 use crate::qcow2::{self, Header, Qcow2};
 use crate::raw::Raw;
 use crate::store::{ImageFile, Store};
+use crate::vhdx;
 
 /// Images in one chain, at most. Every one costs an open file and its tables.
 const MAX_CHAIN: usize = 256;
@@ -28,18 +30,23 @@ struct Place<'a> {
 /// An image that is yet to be opened.
 #[derive(Debug)]
 struct Reference {
-    /// Relative to the store.
-    path: PathBuf,
+    /// Relative to the store: the first one that is there is meant.
+    paths: Vec<PathBuf>,
     /// The image above it; `None` for the disk's own.
     needed_by: Option<PathBuf>,
     /// What is declared: by `point.toml` for the disk's own image, else by the image above.
     declared: Declared,
+    /// What the image above remembers of it.
+    identity: Option<Identity>,
 }
 
 #[derive(Debug)]
 enum Declared {
     ByPoint(Option<Format>),
+    /// In the words of a qcow2 image.
     ByImage(Option<String>),
+    /// Formats whose parents are of the same format.
+    AsChild(Format),
 }
 
 /// Opens a disk and its chain. Nothing that lies outside the store is opened.
@@ -50,40 +57,24 @@ pub(crate) fn open(
 ) -> Result<Disk, OpenError> {
     let place = Place { store, cache };
     let own = Reference {
-        path: disk.path.clone(),
+        paths: vec![disk.path.clone()],
         needed_by: None,
         declared: Declared::ByPoint(disk.format),
+        identity: None,
     };
-    let (top, mut next) = open_image(place, own)?;
-    let info = DiskInfo {
-        name: disk.name.clone(),
-        size: top.size(),
-        sector_size: disk.sector_size,
-        format: top.format(),
-    };
-    check_size(&info).map_err(|fault| OpenError {
-        path: disk.path.clone(),
-        needed_by: None,
-        fault,
-    })?;
+    let (top, mut next) = open_image(place, &own)?;
+    let info = describe(disk, &top).map_err(|fault| own.explain(fault))?;
     let mut layers = vec![top];
     while let Some(reference) = next {
-        let at_fault = (reference.path.clone(), reference.needed_by.clone());
-        let (image, below) = open_image(place, reference)?;
-        let fault = if layers
+        let (image, below) = open_image(place, &reference)?;
+        let is_loop = layers
             .iter()
-            .any(|above| above.file().id() == image.file().id())
-        {
-            Some(OpenFault::Loop)
-        } else {
-            (layers.len() >= MAX_CHAIN).then_some(OpenFault::ChainTooLong { limit: MAX_CHAIN })
-        };
-        if let Some(fault) = fault {
-            return Err(OpenError {
-                path: at_fault.0,
-                needed_by: at_fault.1,
-                fault,
-            });
+            .any(|above| above.file().id() == image.file().id());
+        if is_loop {
+            return Err(reference.explain(OpenFault::Loop));
+        }
+        if layers.len() >= MAX_CHAIN {
+            return Err(reference.explain(OpenFault::ChainTooLong { limit: MAX_CHAIN }));
         }
         layers.push(image);
         next = below;
@@ -91,42 +82,99 @@ pub(crate) fn open(
     Ok(Disk::new(info, layers))
 }
 
-fn check_size(info: &DiskInfo) -> Result<(), OpenFault> {
-    match info.size {
+impl Reference {
+    /// What is wrong with the file that is meant.
+    fn explain(&self, fault: OpenFault) -> OpenError {
+        OpenError {
+            path: self.paths.first().cloned().unwrap_or_default(),
+            needed_by: self.needed_by.clone(),
+            fault,
+        }
+    }
+}
+
+fn describe(disk: &DiskFile, image: &Image) -> Result<DiskInfo, OpenFault> {
+    let sector_size = match (disk.sector_size, image.sector_size()) {
+        (Some(stated), Some(image)) if stated != image => {
+            return Err(OpenFault::OtherSectors { stated, image });
+        }
+        (stated, image) => stated.or(image).unwrap_or(DEFAULT_SECTOR_BYTES),
+    };
+    match image.size() {
         0 => Err(OpenFault::Empty),
         size if size > MAX_DISK_BYTES => Err(OpenFault::TooLarge { size }),
-        size if !size.is_multiple_of(info.sector_size.into()) => Err(OpenFault::OddSize {
+        size if !size.is_multiple_of(sector_size.into()) => {
+            Err(OpenFault::OddSize { size, sector_size })
+        }
+        size => Ok(DiskInfo {
+            name: disk.name.clone(),
             size,
-            sector_size: info.sector_size,
+            sector_size,
+            format: image.format(),
         }),
-        _ => Ok(()),
     }
 }
 
 /// Opens one image; also returns what it is based on.
 fn open_image(
     place: Place<'_>,
-    reference: Reference,
+    reference: &Reference,
 ) -> Result<(Image, Option<Reference>), OpenError> {
-    let explain = |fault| OpenError {
-        path: reference.path.clone(),
-        needed_by: reference.needed_by.clone(),
-        fault,
+    let explain = |fault| reference.explain(fault);
+    let (file, decision) = open_file(place, reference).map_err(explain)?;
+    let path = Arc::clone(file.path());
+    let (image, parent) = match decision.format {
+        Format::Raw => (Image::Raw(Raw::new(file)), None),
+        Format::Qcow2 => return open_qcow2(place, reference, file, decision),
+        Format::Vhdx => {
+            let (vhdx, parent) = vhdx::open(file, place.cache).map_err(explain)?;
+            (Image::Vhdx(Box::new(vhdx)), parent)
+        }
     };
-    let (file, decision) = open_file(place, &reference).map_err(explain)?;
-    if decision.format == Format::Raw {
-        return Ok((Image::Raw(Raw::new(file)), None));
+    if let Some(identity) = &reference.identity {
+        identity.check(&image).map_err(explain)?;
     }
+    if parent.is_some() && !decision.may_refer {
+        return Err(explain(may_not_refer(decision.format)));
+    }
+    let below = parent.map(|parent| below(place.store, &path, decision.format, parent));
+    Ok((image, below))
+}
+
+/// The image below one that names it in its format's way.
+fn below(store: &dyn Store, path: &Path, format: Format, parent: Parent) -> Reference {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let names = parent.names.iter();
+    let paths = names.filter_map(|name| match name.is_absolute() {
+        true => store.relative(name),
+        false => Some(folder.join(name)),
+    });
+    Reference {
+        paths: paths.collect(),
+        needed_by: Some(path.to_owned()),
+        declared: Declared::AsChild(format),
+        identity: Some(parent.identity),
+    }
+}
+
+fn open_qcow2(
+    place: Place<'_>,
+    reference: &Reference,
+    file: Box<dyn ImageFile>,
+    decision: Decision,
+) -> Result<(Image, Option<Reference>), OpenError> {
+    let explain = |fault| reference.explain(fault);
     let header = read_header(&*file, decision).map_err(explain)?;
     let data = match &header.data_file {
-        Some(name) => Some(open_data(place, &*file, name)?),
+        Some(name) => Some(open_beside(place.store, &*file, name)?),
         None => None,
     };
     let below = match &header.backing {
         Some(backing) => Some(Reference {
-            path: resolve(place.store, &*file, &backing.name).map_err(explain)?,
-            needed_by: Some(reference.path.clone()),
+            paths: vec![resolve(place.store, &*file, &backing.name).map_err(explain)?],
+            needed_by: Some(file.path().to_path_buf()),
             declared: Declared::ByImage(backing.format.clone()),
+            identity: None,
         }),
         None => None,
     };
@@ -138,29 +186,49 @@ fn open_file(
     place: Place<'_>,
     reference: &Reference,
 ) -> Result<(Box<dyn ImageFile>, Decision), OpenFault> {
-    let file = place.store.open(&reference.path)?;
+    let file = open_first(place.store, &reference.paths)?;
     let head = file.read_start(PROBE_BYTES)?;
     let decision = match &reference.declared {
         Declared::ByPoint(_) if head.is_empty() => return Err(OpenFault::Empty),
-        Declared::ByPoint(format) => format::decide(*format, &reference.path, &head)?,
+        Declared::ByPoint(format) => format::decide(*format, file.path(), &head)?,
         Declared::ByImage(format) => format::decide_backing(format.as_deref(), &head)?,
+        Declared::AsChild(format) => format::decide_parent(*format, &head)?,
     };
     Ok((file, decision))
+}
+
+/// Opens the first file that is there. If none is, says so of the first.
+fn open_first(store: &dyn Store, paths: &[PathBuf]) -> Result<Box<dyn ImageFile>, OpenFault> {
+    let mut first_fault = None;
+    for path in paths {
+        match store.open(path) {
+            Err(fault @ (OpenFault::Missing | OpenFault::Outside)) => {
+                first_fault.get_or_insert(fault);
+            }
+            outcome => return outcome,
+        }
+    }
+    Err(first_fault.unwrap_or(OpenFault::Outside))
 }
 
 fn read_header(file: &dyn ImageFile, decision: Decision) -> Result<Header, OpenFault> {
     let header = qcow2::read_header(file)?;
     if !decision.may_refer && (header.backing.is_some() || header.data_file.is_some()) {
-        return Err(OpenFault::Ambiguous {
-            content: "a qcow2 image that depends on another file",
-            hint: "",
-        });
+        return Err(may_not_refer(decision.format));
     }
     Ok(header)
 }
 
-fn open_data(
-    place: Place<'_>,
+fn may_not_refer(format: Format) -> OpenFault {
+    OpenFault::Ambiguous {
+        content: format!("a {format} image that depends on another file"),
+        hint: "",
+    }
+}
+
+/// Opens a file that holds data of an image.
+fn open_beside(
+    store: &dyn Store,
     image: &dyn ImageFile,
     name: &str,
 ) -> Result<Box<dyn ImageFile>, OpenError> {
@@ -169,8 +237,8 @@ fn open_data(
         needed_by: Some(image.path().to_path_buf()),
         fault,
     };
-    let path = resolve(place.store, image, name).map_err(explain)?;
-    let file = place.store.open(&path).map_err(explain)?;
+    let path = resolve(store, image, name).map_err(explain)?;
+    let file = store.open(&path).map_err(explain)?;
     if file.id() == image.id() {
         Err(explain(OpenFault::Loop))
     } else {

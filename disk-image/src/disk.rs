@@ -27,9 +27,12 @@ pub struct DiskFile {
     pub path: PathBuf,
     /// Its format, if that is stated.
     pub format: Option<Format>,
-    /// Bytes in a logical sector, 512 or 4096.
-    pub sector_size: u32,
+    /// Bytes in a logical sector, 512 or 4096, if that is stated. Some formats say it themselves.
+    pub sector_size: Option<u32>,
 }
+
+/// Bytes in a logical sector when nobody says otherwise.
+pub(super) const DEFAULT_SECTOR_BYTES: u32 = 512;
 
 /// What a disk is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +91,7 @@ impl Disk {
     /// disk, and not only its own image.
     pub fn depends_on(&self, file: FileId) -> bool {
         let below = self.layers.iter().skip(1).map(Image::file);
-        let data = self.layers.iter().filter_map(Image::data_file);
+        let data = self.layers.iter().flat_map(Image::data_files);
         below.chain(data).any(|part| part.id() == file)
     }
 
@@ -134,6 +137,11 @@ impl Disk {
         buf.get_mut(..length).unwrap_or_default().fill(0);
         Ok(length)
     }
+}
+
+/// The shorter of a buffer and a run of the disk.
+pub(super) fn shorter(buffer: usize, run: u64) -> usize {
+    usize::try_from(run).map_or(buffer, |run| run.min(buffer))
 }
 
 /// Says of the disk what `fault` says of one of its files.

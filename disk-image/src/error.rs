@@ -116,11 +116,13 @@ pub enum OpenFault {
     Empty,
     /// The declared or named format is not what the file holds.
     #[error(
-        "it does not begin with a {expected} header; the file is damaged or of another format: correct `format` in point.toml or the file's extension"
+        "it does not begin with a {expected} header, it looks like {found}; the file is damaged or of another format: correct `format` in point.toml or the file's extension"
     )]
     NotThisFormat {
-        /// What the name or `point.toml` says.
+        /// What the name, `point.toml` or the image above says.
         expected: Format,
+        /// What it looks like.
+        found: &'static str,
     },
     /// The content claims a format that the name does not vouch for.
     #[error(
@@ -128,7 +130,7 @@ pub enum OpenFault {
     )]
     Ambiguous {
         /// What the content looks like.
-        content: &'static str,
+        content: String,
         /// What else to do, with a leading separator.
         hint: &'static str,
     },
@@ -148,6 +150,26 @@ pub enum OpenFault {
         "its chain of backing files comes back to itself; correct it with `qemu-img rebase -u`"
     )]
     Loop,
+    /// A parent of the right name which is not the one that the image was made on.
+    #[error(
+        "it is not the file that the image above was made on, or it was written to since (wanted {wanted}, found {found}); put the right one in its place"
+    )]
+    OtherParent {
+        /// What the image above remembers.
+        wanted: String,
+        /// What the file has.
+        found: String,
+    },
+    /// Two statements about the disk's sectors.
+    #[error(
+        "point.toml states sectors of {stated} bytes, the image has sectors of {image} bytes; remove `sector_size` for this disk from point.toml"
+    )]
+    OtherSectors {
+        /// Bytes in a sector as `point.toml` has it.
+        stated: u32,
+        /// Bytes in a sector as the image has it.
+        image: u32,
+    },
     /// Too many backing files.
     #[error(
         "its chain has more than {limit} files; shorten it with `qemu-img commit` or `qemu-img convert`"

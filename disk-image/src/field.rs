@@ -13,6 +13,9 @@ macro_rules! fields {
 fields! {
     be32: u32, from_be_bytes;
     be64: u64, from_be_bytes;
+    le16: u16, from_le_bytes;
+    le32: u32, from_le_bytes;
+    le64: u64, from_le_bytes;
 }
 
 pub(crate) fn byte(head: &[u8], at: usize) -> Result<u8, OpenFault> {

@@ -24,14 +24,24 @@ pub enum Format {
     Raw,
     /// QEMU's format, versions 2 and 3.
     Qcow2,
+    /// Hyper-V's format.
+    Vhdx,
+}
+
+impl Format {
+    /// As `point.toml` writes it.
+    fn name(self) -> &'static str {
+        match self {
+            Format::Raw => "raw",
+            Format::Qcow2 => "qcow2",
+            Format::Vhdx => "vhdx",
+        }
+    }
 }
 
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Format::Raw => "raw",
-            Format::Qcow2 => "qcow2",
-        })
+        f.pad(self.name())
     }
 }
 
@@ -39,7 +49,8 @@ impl fmt::Display for Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Decision {
     pub(super) format: Format,
-    /// Whether the image may name other files. Only when someone else than the guest said qcow2.
+    /// Whether the image may name other files. Only when someone else than the guest said
+    /// which format it has.
     pub(super) may_refer: bool,
 }
 
@@ -51,39 +62,39 @@ pub(super) fn decide(
 ) -> Result<Decision, OpenFault> {
     let claim = Claim::of(head);
     match declared.map_or_else(|| Vouched::by(path), Vouched::For) {
-        Vouched::For(Format::Qcow2) if claim == Claim::Qcow2 => Ok(Decision::QCOW2),
-        Vouched::For(Format::Qcow2) => Err(not_qcow2(claim)),
         Vouched::For(Format::Raw) if declared.is_some() || claim == Claim::Nothing => {
-            Ok(Decision::RAW)
+            Ok(Decision::for_sure(Format::Raw))
         }
         Vouched::For(Format::Raw) => Err(ambiguous(claim, "")),
+        Vouched::For(format) => decide_parent(format, head),
         Vouched::ForUnread(name) => Err(OpenFault::Unsupported(format!("the format {name}"))),
         Vouched::ForNothing => match claim {
-            Claim::Nothing => Ok(Decision::RAW),
-            // Nobody says what this file is. Taken for qcow2, it may speak for itself alone.
-            Claim::Qcow2 => Ok(Decision {
+            Claim::Nothing => Ok(Decision::for_sure(Format::Raw)),
+            // Nobody says what this file is. Taken at its word, it may speak for itself alone.
+            Claim::Known(format) => Ok(Decision {
+                format,
                 may_refer: false,
-                ..Decision::QCOW2
             }),
             Claim::Unread(name) => Err(OpenFault::Unsupported(format!("the format {name}"))),
         },
     }
 }
 
-/// Decides the format of a backing file from what the image above it declares.
+/// Decides the format of a qcow2 image's backing file from what the image declares.
 ///
 /// Without a declaration it is raw, but not when its content claims to be more: then what the
 /// image was made from is unknown, and either guess could serve wrong data.
 pub(super) fn decide_backing(declared: Option<&str>, head: &[u8]) -> Result<Decision, OpenFault> {
     let claim = Claim::of(head);
     match declared {
-        Some("raw" | "file" | "host_device") => Ok(Decision::RAW),
-        Some("qcow2") if claim == Claim::Qcow2 => Ok(Decision::QCOW2),
-        Some("qcow2") => Err(not_qcow2(claim)),
-        Some(other) => Err(OpenFault::Unsupported(format!(
-            "a backing file of format {other:?}"
-        ))),
-        None if claim == Claim::Nothing => Ok(Decision::RAW),
+        Some("raw" | "file" | "host_device") => Ok(Decision::for_sure(Format::Raw)),
+        Some(name) => match QEMU_NAMES.iter().find(|(known, _)| *known == name) {
+            Some((_, format)) => decide_parent(*format, head),
+            None => Err(OpenFault::Unsupported(format!(
+                "a backing file of format {name:?}"
+            ))),
+        },
+        None if claim == Claim::Nothing => Ok(Decision::for_sure(Format::Raw)),
         None => Err(ambiguous(
             claim,
             ", or in the image that refers to it by `qemu-img rebase -u -F FORMAT`",
@@ -91,15 +102,27 @@ pub(super) fn decide_backing(declared: Option<&str>, head: &[u8]) -> Result<Deci
     }
 }
 
+/// Decides for a file that is to have this format, and not raw.
+pub(super) fn decide_parent(format: Format, head: &[u8]) -> Result<Decision, OpenFault> {
+    match Claim::of(head) {
+        Claim::Known(claimed) if claimed == format => Ok(Decision::for_sure(format)),
+        claim => Err(OpenFault::NotThisFormat {
+            expected: format,
+            found: claim.name(),
+        }),
+    }
+}
+
+/// Formats as QEMU names them.
+const QEMU_NAMES: &[(&str, Format)] = &[("qcow2", Format::Qcow2), ("vhdx", Format::Vhdx)];
+
 impl Decision {
-    const RAW: Decision = Decision {
-        format: Format::Raw,
-        may_refer: false,
-    };
-    const QCOW2: Decision = Decision {
-        format: Format::Qcow2,
-        may_refer: true,
-    };
+    fn for_sure(format: Format) -> Decision {
+        Decision {
+            format,
+            may_refer: format != Format::Raw,
+        }
+    }
 }
 
 /// What someone other than the guest says that a file is.
@@ -115,12 +138,15 @@ enum Vouched {
 /// rather than believed.
 const RAW_EXTENSIONS: &[&str] = &["raw", "img", "bin", "dd", "iso"];
 
-const QCOW2_EXTENSIONS: &[&str] = &["qcow2", "qcow"];
+/// Extensions that say a format other than raw.
+const EXTENSIONS: &[(&[&str], Format)] = &[
+    (&["qcow2", "qcow"], Format::Qcow2),
+    (&["vhdx", "avhdx"], Format::Vhdx),
+];
 
 /// Formats that the first bytes of a file do not always tell.
 const UNREAD_EXTENSIONS: &[(&[&str], &str)] = &[
     (&["vhd", "avhd", "vpc"], "VHD"),
-    (&["vhdx", "avhdx"], "VHDX"),
     (&["vmdk"], "VMDK"),
     (&["vdi"], "VDI"),
     (&["qed"], "QED"),
@@ -144,27 +170,21 @@ impl Vouched {
         let unread = UNREAD_EXTENSIONS
             .iter()
             .find(|(extensions, _)| extensions.contains(&extension));
-        match unread {
-            Some((_, name)) => Vouched::ForUnread(name),
-            None if QCOW2_EXTENSIONS.contains(&extension) => Vouched::For(Format::Qcow2),
-            None if RAW_EXTENSIONS.contains(&extension) => Vouched::For(Format::Raw),
-            None => Vouched::ForNothing,
+        let known = EXTENSIONS
+            .iter()
+            .find(|(extensions, _)| extensions.contains(&extension));
+        match (unread, known) {
+            (Some((_, name)), _) => Vouched::ForUnread(name),
+            (None, Some((_, format))) => Vouched::For(*format),
+            (None, None) if RAW_EXTENSIONS.contains(&extension) => Vouched::For(Format::Raw),
+            (None, None) => Vouched::ForNothing,
         }
-    }
-}
-
-fn not_qcow2(claim: Claim) -> OpenFault {
-    match claim {
-        Claim::Unread(name) => OpenFault::Unsupported(format!("the format {name}")),
-        Claim::Qcow2 | Claim::Nothing => OpenFault::NotThisFormat {
-            expected: Format::Qcow2,
-        },
     }
 }
 
 fn ambiguous(claim: Claim, hint: &'static str) -> OpenFault {
     OpenFault::Ambiguous {
-        content: claim.name(),
+        content: claim.name().to_owned(),
         hint,
     }
 }
@@ -172,11 +192,14 @@ fn ambiguous(claim: Claim, hint: &'static str) -> OpenFault {
 /// What the first bytes of a file claim it to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Claim {
-    Qcow2,
+    Known(Format),
     /// A format that is known and not read.
     Unread(&'static str),
     Nothing,
 }
+
+/// Signatures at the start of files in formats that are read.
+const SIGNATURES: &[(&[u8], Format)] = &[(b"QFI\xfb", Format::Qcow2), (b"vhdxfile", Format::Vhdx)];
 
 /// Signatures at the start of files which are no raw disks.
 const UNREAD_SIGNATURES: &[(&[u8], &str)] = &[
@@ -185,7 +208,6 @@ const UNREAD_SIGNATURES: &[(&[u8], &str)] = &[
     (b"KDMV", "VMDK"),
     (b"COWD", "VMDK"),
     (b"# Disk DescriptorFile", "VMDK"),
-    (b"vhdxfile", "VHDX"),
     (b"conectix", "VHD"),
     (b"<<< Oracle VM VirtualBox Disk Image >>>", "VDI"),
     (b"WithoutFreeSpace", "Parallels"),
@@ -203,14 +225,16 @@ impl Claim {
             .find(|(signature, _)| head.starts_with(signature));
         match unread {
             Some((_, name)) => Claim::Unread(name),
-            None if head.starts_with(b"QFI\xfb") => Claim::Qcow2,
-            None => Claim::Nothing,
+            None => SIGNATURES
+                .iter()
+                .find(|(signature, _)| head.starts_with(signature))
+                .map_or(Claim::Nothing, |(_, format)| Claim::Known(*format)),
         }
     }
 
     fn name(self) -> &'static str {
         match self {
-            Claim::Qcow2 => "qcow2",
+            Claim::Known(format) => format.name(),
             Claim::Unread(name) => name,
             Claim::Nothing => "raw",
         }

@@ -1,16 +1,18 @@
 //! One image of a chain, whichever its format.
 
-use crate::disk::{Found, Wait};
+use crate::disk::{Found, Wait, shorter};
 use crate::format::Format;
 use crate::qcow2::Qcow2;
 use crate::raw::Raw;
 use crate::store::{Fault, ImageFile};
+use crate::vhdx::Vhdx;
 
 /// One open image.
 #[derive(Debug)]
 pub(super) enum Image {
     Raw(Raw),
     Qcow2(Box<Qcow2>),
+    Vhdx(Box<Vhdx>),
 }
 
 impl Image {
@@ -19,14 +21,24 @@ impl Image {
         match self {
             Image::Raw(raw) => raw.file(),
             Image::Qcow2(qcow2) => qcow2.file(),
+            Image::Vhdx(vhdx) => vhdx.file(),
         }
     }
 
-    /// The file that holds its data, if that is another.
-    pub(super) fn data_file(&self) -> Option<&dyn ImageFile> {
+    /// The files that hold its data, if those are others.
+    pub(super) fn data_files(&self) -> impl Iterator<Item = &dyn ImageFile> {
         match self {
-            Image::Raw(_) => None,
+            Image::Raw(_) | Image::Vhdx(_) => None,
             Image::Qcow2(qcow2) => qcow2.data_file(),
+        }
+        .into_iter()
+    }
+
+    /// Bytes in a logical sector, if the image says so.
+    pub(super) fn sector_size(&self) -> Option<u32> {
+        match self {
+            Image::Raw(_) | Image::Qcow2(_) => None,
+            Image::Vhdx(vhdx) => Some(vhdx.sector_bytes()),
         }
     }
 
@@ -35,6 +47,7 @@ impl Image {
         match self {
             Image::Raw(raw) => raw.size(),
             Image::Qcow2(qcow2) => qcow2.size(),
+            Image::Vhdx(vhdx) => vhdx.size(),
         }
     }
 
@@ -42,6 +55,7 @@ impl Image {
         match self {
             Image::Raw(_) => Format::Raw,
             Image::Qcow2(_) => Format::Qcow2,
+            Image::Vhdx(_) => Format::Vhdx,
         }
     }
 
@@ -58,11 +72,12 @@ impl Image {
             buf.fill(0);
             return Ok(Found::Filled(buf.len()));
         }
-        let length = usize::try_from(inside).map_or(buf.len(), |inside| inside.min(buf.len()));
+        let length = shorter(buf.len(), inside);
         let buf = buf.get_mut(..length).unwrap_or_default();
         match self {
             Image::Raw(raw) => raw.read_some(offset, buf, wait),
             Image::Qcow2(qcow2) => qcow2.read_some(offset, buf, wait),
+            Image::Vhdx(vhdx) => vhdx.read_some(offset, buf, wait),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! and nothing that an image holds can do more than make opening or reads fail.
 //!
 //! ```text
-//! disk ─► chain ─► image: raw | qcow2 ─► store: folder ─► file
+//! disk ─► chain ─► image: raw | qcow2 | vhdx ─► store: folder ─► file
 //!            │
 //!            └───► format: who says what a file is
 //! ```
@@ -17,11 +17,15 @@ mod error;
 mod field;
 mod folder;
 mod format;
+mod guid;
 mod image;
 mod local_file;
+mod parent;
+mod pieces;
 mod qcow2;
 mod raw;
 mod store;
+mod vhdx;
 
 pub use cache::Cache;
 pub use disk::{Disk, DiskFile, DiskInfo, Wait};

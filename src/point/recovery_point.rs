@@ -41,8 +41,8 @@ pub struct DiskSource {
     pub path: PathBuf,
     /// Format that `point.toml` declares.
     pub format: Option<Format>,
-    /// Bytes in a logical sector: 512, 1024, 2048 or 4096.
-    pub sector_size: u32,
+    /// Bytes in a logical sector (512, 1024, 2048 or 4096), if `point.toml` states them.
+    pub sector_size: Option<u32>,
     /// Whether `point.toml` lists it, rather than that it lies in the folder.
     pub is_stated: bool,
 }

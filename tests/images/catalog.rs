@@ -73,7 +73,7 @@ fn point_toml_decides() {
     assert_eq!(names(&point), ["system", "a.raw"]);
     assert_eq!(
         (point.disks[0].sector_size, point.disks[1].sector_size),
-        (512, 4096)
+        (None, Some(4096))
     );
     assert_eq!(point.time, "2026-11-19T00:00:00Z".parse().unwrap());
     assert_eq!(

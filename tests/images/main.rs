@@ -5,10 +5,9 @@
 mod bad_input;
 mod catalog;
 mod chains;
-mod changes;
-mod damage;
-mod formats;
 mod names;
+#[path = "../../disk-image/tests/images/oracle.rs"]
+mod oracle;
 mod read_only;
 mod references;
 mod rescan;

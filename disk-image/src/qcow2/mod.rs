@@ -18,13 +18,11 @@ use tracing::warn;
 
 use self::entry::{Compressed, Origin};
 pub(super) use self::header::Header;
-use crate::cache::{Cache, ImageId, Key, Piece};
-use crate::disk::{Found, Wait};
+use crate::cache::Cache;
+use crate::disk::{Found, Wait, shorter};
 use crate::error::{Damage, OpenFault};
+use crate::pieces::{Pieces, SLICE_BYTES};
 use crate::store::{Fault, ImageFile};
-
-/// Bytes of an L2 table that are read and kept at a time: maps 32 MiB of disk at 64 KiB clusters.
-const SLICE_BYTES: u64 = 4096;
 
 /// An open qcow2 image.
 #[derive(Debug)]
@@ -34,8 +32,7 @@ pub(super) struct Qcow2 {
     data: Option<Box<dyn ImageFile>>,
     /// `None` for a disk of no bytes.
     l1: Option<Mmap>,
-    cache: Arc<Cache>,
-    id: ImageId,
+    pieces: Pieces,
 }
 
 /// Reads and checks the header of a file that begins with the magic number.
@@ -58,8 +55,7 @@ impl Qcow2 {
         }
         let l1 = read_l1(&*file, &header)?;
         Ok(Qcow2 {
-            id: cache.new_image(),
-            cache: Arc::clone(cache),
+            pieces: Pieces::new(cache),
             header,
             file,
             data,
@@ -91,7 +87,7 @@ impl Qcow2 {
         wait: Wait,
     ) -> Result<Found, Fault> {
         let (origin, length) = self.run(offset, buf.len() as u64, wait)?;
-        let length = usize::try_from(length).map_or(buf.len(), |length| length.min(buf.len()));
+        let length = shorter(buf.len(), length);
         let part = buf.get_mut(..length).unwrap_or_default();
         match origin {
             Origin::Below => return Ok(Found::Below(length)),
@@ -118,7 +114,9 @@ impl Qcow2 {
         let slice_bytes = SLICE_BYTES.min(self.header.cluster_bytes());
         let in_table = ((offset % coverage) >> self.header.cluster_bits) << entry_bits;
         let slice_at = table + in_table / slice_bytes * slice_bytes;
-        let slice = self.slice(slice_at, slice_bytes, wait)?;
+        let slice = self
+            .pieces
+            .table(&*self.file, slice_at, slice_bytes, wait)?;
 
         let mut at = in_table % slice_bytes;
         let mut within = offset % self.header.cluster_bytes();
@@ -173,23 +171,6 @@ impl Qcow2 {
         entry::l2_table(entry, &self.header).map_err(|entry::Invalid| invalid(entry))
     }
 
-    fn slice(&self, at: u64, bytes: u64, wait: Wait) -> Result<Arc<[u8]>, Fault> {
-        let key = Key {
-            image: self.id,
-            piece: Piece::Table(at),
-        };
-        if let Some(slice) = self.cache.get(&key) {
-            return Ok(slice);
-        }
-        let mut slice = vec![0; usize::try_from(bytes).unwrap_or_default()];
-        self.file
-            .read_exact_at(at, &mut slice, wait)
-            .map_err(Fault::for_all_of_it)?;
-        let slice: Arc<[u8]> = slice.into();
-        self.cache.insert(key, Arc::clone(&slice));
-        Ok(slice)
-    }
-
     fn read_compressed(
         &self,
         compressed: &Compressed,
@@ -206,33 +187,21 @@ impl Qcow2 {
 
     /// A decoded cluster. One that is not kept yet is left to a thread that may spend the time.
     fn cluster(&self, compressed: &Compressed, wait: Wait) -> Result<Arc<[u8]>, Fault> {
-        let key = Key {
-            image: self.id,
-            piece: Piece::Cluster(compressed.entry),
-        };
-        if let Some(cluster) = self.cache.get(&key) {
-            return Ok(cluster);
-        }
-        if wait == Wait::Never {
-            return Err(Fault::WouldBlock);
-        }
-        // The count of sectors may reach beyond the end of the file; the data does not.
-        let there = self
-            .file
-            .size()
-            .saturating_sub(compressed.at)
-            .min(compressed.length);
-        let mut input = vec![0; usize::try_from(there).unwrap_or_default()];
-        self.file
-            .read_exact_at(compressed.at, &mut input, wait)
-            .map_err(Fault::for_all_of_it)?;
-        let length = usize::try_from(self.header.cluster_bytes()).unwrap_or_default();
-        let cluster = inflate::inflate(self.header.compression, &input, length);
-        let cluster: Arc<[u8]> = cluster
-            .ok_or_else(|| self.not_decompressed(compressed))?
-            .into();
-        self.cache.insert(key, Arc::clone(&cluster));
-        Ok(cluster)
+        self.pieces.decoded(compressed.entry, wait, || {
+            // The count of sectors may reach beyond the end of the file; the data does not.
+            let there = self
+                .file
+                .size()
+                .saturating_sub(compressed.at)
+                .min(compressed.length);
+            let mut input = vec![0; usize::try_from(there).unwrap_or_default()];
+            self.file
+                .read_exact_at(compressed.at, &mut input, wait)
+                .map_err(Fault::for_all_of_it)?;
+            let length = usize::try_from(self.header.cluster_bytes()).unwrap_or_default();
+            let cluster = inflate::inflate(self.header.compression, &input, length);
+            cluster.ok_or_else(|| self.not_decompressed(compressed))
+        })
     }
 
     fn not_decompressed(&self, compressed: &Compressed) -> Fault {

@@ -11,7 +11,7 @@ use rustix::fs::FileType;
 
 use super::beside::reason_to_ignore;
 use super::order;
-use super::point_toml::{DiskToml, PointToml};
+use super::point_toml::{DiskToml, PointToml, SectorSize};
 use super::scan::{Outcome, is_hidden};
 use super::time;
 use crate::point::MAX_DISKS;
@@ -154,7 +154,7 @@ fn fill(point: &mut RecoveryPoint, path: &Path, stated: PointToml, entries: Vec<
         }
     }
     point.ignored.sort_by(|a, b| a.path.cmp(&b.path));
-    let sector_size = stated.sector_size.bytes();
+    let sector_size = stated.sector_size.map(SectorSize::bytes);
     if stated.disks.is_empty() {
         images.sort_by(|a, b| order::natural(a.name.as_encoded_bytes(), b.name.as_encoded_bytes()));
         for image in images {
@@ -168,7 +168,7 @@ fn fill(point: &mut RecoveryPoint, path: &Path, stated: PointToml, entries: Vec<
     refuse_what_cannot_be_served(point, path);
 }
 
-fn push_found(point: &mut RecoveryPoint, path: &Path, file: &OsStr, sector_size: u32) {
+fn push_found(point: &mut RecoveryPoint, path: &Path, file: &OsStr, sector_size: Option<u32>) {
     match file.to_str() {
         Some(name) => point.disks.push(DiskSource {
             name: name.to_owned(),
@@ -192,7 +192,7 @@ fn push_stated(
     path: &Path,
     disk: DiskToml,
     images: &[Entry],
-    sector_size: u32,
+    sector_size: Option<u32>,
 ) {
     let is_here = images
         .iter()
@@ -211,7 +211,7 @@ fn push_stated(
             .unwrap_or_else(|| disk.file.to_string_lossy().into_owned()),
         path: path.join(&disk.file),
         format: disk.format,
-        sector_size: disk.sector_size.map_or(sector_size, |size| size.bytes()),
+        sector_size: disk.sector_size.map(SectorSize::bytes).or(sector_size),
         is_stated: true,
     });
 }

@@ -4,12 +4,12 @@
 //! time = 2026-11-20T02:00:00Z       # else the folder's name
 //! consistency = "application"       # file-system, crash
 //! os = "Debian 13"
-//! sector_size = 512                 # or 1024, 2048, 4096; for all disks
+//! sector_size = 512                 # or 1024, 2048, 4096; for all disks; else the image's, or 512
 //!
 //! [[disk]]                          # else every image in the folder, disk2 before disk10
 //! name = "system"                   # else the file's name
 //! file = "vda.img"
-//! format = "raw"                    # or "qcow2"; else by content, where the name agrees with it
+//! format = "raw"                    # or "qcow2", "vhdx"; else by content, where the name agrees with it
 //! sector_size = 4096
 //! ```
 
@@ -31,8 +31,7 @@ pub(super) struct PointToml {
     #[serde(default)]
     pub(super) consistency: Consistency,
     pub(super) os: Option<String>,
-    #[serde(default)]
-    pub(super) sector_size: SectorSize,
+    pub(super) sector_size: Option<SectorSize>,
     #[serde(default, rename = "disk")]
     pub(super) disks: Vec<DiskToml>,
 }
@@ -55,12 +54,6 @@ pub(super) struct SectorSize(u32);
 impl SectorSize {
     pub(super) fn bytes(self) -> u32 {
         self.0
-    }
-}
-
-impl Default for SectorSize {
-    fn default() -> Self {
-        SectorSize(512)
     }
 }
 
@@ -118,7 +111,7 @@ mod tests {
         let point: PointToml = toml::from_str(text).unwrap();
         assert_eq!(point.time, Some("2026-11-20T01:00:00Z".parse().unwrap()));
         assert_eq!(point.consistency, Consistency::FileSystem);
-        assert_eq!(point.sector_size.bytes(), 4096);
+        assert_eq!(point.sector_size.unwrap().bytes(), 4096);
         assert_eq!(point.disks.len(), 2);
         assert_eq!(point.disks[0].format, Some(Format::Raw));
         assert_eq!(point.disks[0].sector_size.unwrap().bytes(), 512);

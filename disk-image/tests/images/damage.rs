@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use itemlift::point::{ReadError, Wait};
+use disk_image::{Disk, ReadError, Wait};
 
 use crate::source::{Numbers, Source, content, qemu_img};
 
@@ -25,24 +25,29 @@ fn index_bytes(image: &[u8], cluster: usize) -> Vec<usize> {
     bytes
 }
 
-/// Changes bytes at random places; returns how often a disk opened and how many reads were right
-/// and how many were wrong in a way that no reader of the format could know.
-fn mutate(options: &str, cluster: usize, seed: u64) -> (usize, usize, usize) {
-    let source = Source::new();
-    let expected = content(BYTES, seed);
-    source.write("content", &expected);
-    qemu_img(
-        &source,
-        &format!("convert -f raw -O qcow2 {options} content disk.qcow2"),
-    );
-    fs::remove_file(source.file("content")).unwrap();
-    let image = fs::read(source.file("disk.qcow2")).unwrap();
-    let places = index_bytes(&image, cluster);
-    let (catalog, point) = (source.catalog(), source.point());
-    let mut numbers = Numbers(seed);
-    let (mut opened, mut right, mut other) = (0, 0, 0);
-    let mut buf = vec![0; 64 * 1024];
-    for _ in 0..MUTATIONS {
+/// What reads of a damaged image gave.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// How often the disk opened.
+    pub(crate) opened: usize,
+    /// Reads with the right data.
+    pub(crate) right: usize,
+    /// Reads with other data: wrong in a way that no reader of the format could know.
+    pub(crate) other: usize,
+}
+
+/// Opens `name` again and again with bytes changed at some of these places.
+pub(crate) fn mutate(
+    source: &Source,
+    name: &str,
+    places: &[usize],
+    expected: &[u8],
+    mutations: usize,
+) -> Outcome {
+    let image = source.read(name);
+    let mut numbers = Numbers(places.len() as u64);
+    let mut outcome = Outcome::default();
+    for _ in 0..mutations {
         let mut bytes = image.clone();
         for _ in 0..=numbers.below(3) {
             let place = places[numbers.below(places.len() as u64) as usize];
@@ -52,36 +57,40 @@ fn mutate(options: &str, cluster: usize, seed: u64) -> (usize, usize, usize) {
                 _ => numbers.next() as u8,
             };
         }
-        source.write("disk.qcow2", &bytes);
-        let Ok(disks) = catalog.open_disks(&point) else {
-            continue;
-        };
-        opened += 1;
-        let size = disks[0].info().size;
-        for offset in (0..size.min(BYTES as u64)).step_by(buf.len()) {
-            let length = (size - offset).min(buf.len() as u64) as usize;
-            let end = (offset as usize + length).min(BYTES);
-            match disks[0].read_at(offset, &mut buf[..length], Wait::Allowed) {
-                Ok(()) if buf[..end - offset as usize] == expected[offset as usize..end] => {
-                    right += 1
-                }
-                // The format has no checksums: an offset that became another valid one, a cluster
-                // that became "none". What is to be had then is bytes of this file or zeros.
-                Ok(()) => other += 1,
-                Err(ReadError::Damaged { offset: at, .. }) => {
-                    assert!((offset..offset + length as u64).contains(&at))
-                }
-                Err(error) => panic!("{error}"),
-            }
+        source.write(name, &bytes);
+        if let Ok(disk) = source.open(name) {
+            outcome.opened += 1;
+            read_all(&disk, expected, &mut outcome);
         }
-        // The far end, which a mutated header may have moved to anywhere.
-        let far = disks[0].read_at(size - 512, &mut buf[..512], Wait::Allowed);
-        assert!(
-            matches!(far, Ok(()) | Err(ReadError::Damaged { .. })),
-            "{far:?}"
-        );
     }
-    (opened, right, other)
+    source.write(name, &image);
+    outcome
+}
+
+/// Reads the disk, of which a mutated header may have changed the size.
+fn read_all(disk: &Disk, expected: &[u8], outcome: &mut Outcome) {
+    let mut buf = vec![0; 64 * 1024];
+    let size = disk.info().size;
+    for offset in (0..size.min(expected.len() as u64)).step_by(buf.len()) {
+        let length = (size - offset).min(buf.len() as u64) as usize;
+        let end = (offset as usize + length).min(expected.len());
+        match disk.read_at(offset, &mut buf[..length], Wait::Allowed) {
+            Ok(()) if buf[..end - offset as usize] == expected[offset as usize..end] => {
+                outcome.right += 1
+            }
+            Ok(()) => outcome.other += 1,
+            Err(ReadError::Damaged { offset: at, .. }) => {
+                assert!((offset..offset + length as u64).contains(&at))
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    // The far end, which may be anywhere.
+    let far = disk.read_at(size - 512, &mut buf[..512], Wait::Allowed);
+    assert!(
+        matches!(far, Ok(()) | Err(ReadError::Damaged { .. })),
+        "{far:?}"
+    );
 }
 
 #[test]
@@ -93,16 +102,19 @@ fn changed_headers_and_tables_give_right_data_or_an_error() {
         ("-c -o compression_type=zstd", 65536, 34),
         ("-o extended_l2=on,cluster_size=16k", 16384, 35),
     ] {
-        let (opened, right, other) = mutate(options, cluster, seed);
-        println!("{options}: {opened} opened, {right} reads right, {other} not to be known");
+        let source = Source::new();
+        let expected = content(BYTES, seed);
+        source.convert(&expected, &format!("-O qcow2 {options}"), "disk.qcow2");
+        let places = index_bytes(&source.read("disk.qcow2"), cluster);
+        let outcome = mutate(&source, "disk.qcow2", &places, &expected, MUTATIONS);
+        println!("{options}: {outcome:?}");
         assert!(
-            opened > MUTATIONS / 20 && right > 1000,
-            "{options}: {opened} opened, {right} right"
+            outcome.opened > MUTATIONS / 20 && outcome.right > 1000,
+            "{options}: {outcome:?}"
         );
-        assert!(
-            other < right,
-            "{options}: {other} reads of other data, {right} right"
-        );
+        // The format has no checksums: an offset that became another valid one, a cluster that
+        // became "none". What is to be had then is bytes of this file or zeros.
+        assert!(outcome.other < outcome.right, "{options}: {outcome:?}");
     }
 }
 
@@ -117,15 +129,13 @@ fn entries_that_the_format_forbids_are_errors() {
     let word = |at: usize| u64::from_be_bytes(image[at..at + 8].try_into().unwrap());
     let l1_at = word(40) as usize;
     let l2_at = (word(l1_at) & 0x00ff_ffff_ffff_fe00) as usize;
-    let (catalog, point) = (source.catalog(), source.point());
     let read = |at: usize, value: u64, offset: u64| {
         let mut bytes = image.clone();
         bytes[at..at + 8].copy_from_slice(&value.to_be_bytes());
         source.write("disk.qcow2", &bytes);
-        let disks = catalog.open_disks(&point).unwrap();
+        let disk = source.disk("disk.qcow2");
         let mut buf = [0; 4096];
-        disks[0]
-            .read_at(offset, &mut buf, Wait::Allowed)
+        disk.read_at(offset, &mut buf, Wait::Allowed)
             .map(|()| buf[0])
     };
     let good = word(l2_at + 8);

@@ -1,6 +1,6 @@
-//! Each variant of each format, whole, against `qemu-img convert`.
+//! raw, and each variant of qcow2, whole, against `qemu-img convert`.
 
-use itemlift::point::Format;
+use disk_image::Format;
 
 use crate::source::{Source, assert_same, content, qemu_img, qemu_io, qemu_view};
 
@@ -11,13 +11,8 @@ const BYTES: usize = 5 * 1024 * 1024 + 512 * 37;
 fn converted(options: &str) {
     let source = Source::new();
     let expected = content(BYTES, 1);
-    std::fs::write(source.root().join("content"), &expected).unwrap();
-    qemu_img(
-        &source,
-        &format!("convert -f raw -O qcow2 {options} ../../content disk.qcow2"),
-    );
-    std::fs::remove_file(source.root().join("content")).unwrap();
-    let disk = source.disk();
+    source.convert(&expected, &format!("-O qcow2 {options}"), "disk.qcow2");
+    let disk = source.disk("disk.qcow2");
     assert_eq!(disk.info().format, Format::Qcow2);
     assert_eq!(disk.info().name, "disk.qcow2");
     assert_same(&disk, &expected, options);
@@ -28,7 +23,7 @@ fn raw() {
     let source = Source::new();
     let expected = content(BYTES, 2);
     source.write("disk.img", &expected);
-    let disk = source.disk();
+    let disk = source.disk("disk.img");
     assert_eq!(disk.info().format, Format::Raw);
     assert_same(&disk, &expected, "raw");
 }
@@ -43,7 +38,7 @@ fn raw_with_holes() {
         &["write -P 7 1M 64k", "write -P 9 39M 1M"],
     );
     assert_same(
-        &source.disk(),
+        &source.disk("disk.raw"),
         &qemu_view(&source, "disk.raw", "raw"),
         "raw with holes",
     );
@@ -119,7 +114,7 @@ fn qcow2_with_subclusters_written_in_parts() {
         ],
     );
     assert_same(
-        &source.disk(),
+        &source.disk("disk.qcow2"),
         &qemu_view(&source, "disk.qcow2", "qcow2"),
         "subclusters in parts",
     );
@@ -139,7 +134,7 @@ fn qcow2_with_preallocation() {
             &["write -P 1 1M 100k", "write -P 2 8M 1M"],
         );
         assert_same(
-            &source.disk(),
+            &source.disk("disk.qcow2"),
             &qemu_view(&source, "disk.qcow2", "qcow2"),
             kind,
         );
@@ -162,7 +157,7 @@ fn qcow2_with_zero_and_discarded_clusters() {
         ],
     );
     assert_same(
-        &source.disk(),
+        &source.disk("disk.qcow2"),
         &qemu_view(&source, "disk.qcow2", "qcow2"),
         "zero clusters",
     );
@@ -180,7 +175,7 @@ fn qcow2_written_over_after_compression() {
         &["write -P 1 100k 300k", "write -z 2M 100k"],
     );
     assert_same(
-        &source.disk(),
+        &source.disk("disk.qcow2"),
         &qemu_view(&source, "disk.qcow2", "qcow2"),
         "mixed",
     );
@@ -206,7 +201,7 @@ fn qcow2_with_its_data_in_another_file() {
         );
         // The data file lies in the point's folder, and is no disk.
         assert_same(
-            &source.disk(),
+            &source.disk("disk.qcow2"),
             &qemu_view(&source, "disk.qcow2", "qcow2"),
             options,
         );
@@ -225,7 +220,7 @@ fn qcow2_with_internal_snapshots_shows_its_current_state() {
         &["write -P 2 1M 1M", "write -P 3 8M 64k"],
     );
     assert_same(
-        &source.disk(),
+        &source.disk("disk.qcow2"),
         &qemu_view(&source, "disk.qcow2", "qcow2"),
         "internal snapshot",
     );
@@ -238,6 +233,6 @@ fn qcow2_without_an_extension_speaks_for_itself() {
     source.write("content", &expected);
     qemu_img(&source, "convert -f raw -O qcow2 content vda");
     std::fs::remove_file(source.file("content")).unwrap();
-    assert_eq!(source.disk().info().format, Format::Qcow2);
-    assert_same(&source.disk(), &expected, "no extension");
+    assert_eq!(source.disk("vda").info().format, Format::Qcow2);
+    assert_same(&source.disk("vda"), &expected, "no extension");
 }

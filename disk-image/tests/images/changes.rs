@@ -4,9 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
 
-use itemlift::point::{Damage, Disk, ReadError, Wait};
+use disk_image::{Damage, Disk, ReadError, Wait};
 
 use crate::source::{Source, content, qemu_img, qemu_io};
 
@@ -30,9 +29,9 @@ fn damage(disk: &Disk, offset: u64) -> Damage {
     }
 }
 
-fn raw_disk(source: &Source) -> Arc<Disk> {
+fn raw_disk(source: &Source) -> Disk {
     source.write("disk.raw", content(BYTES, 21));
-    source.disk()
+    source.disk("disk.raw")
 }
 
 #[test]
@@ -130,7 +129,7 @@ fn base_written_over_says_which_file() {
     source.write("base.raw", content(BYTES, 22));
     qemu_img(&source, "create -f qcow2 -b base.raw -F raw top.qcow2");
     qemu_io(&source, "top.qcow2", &["write -P 1 1M 64k"]);
-    let disk = source.disk();
+    let disk = source.disk("top.qcow2");
     File::create(source.file("base.raw"))
         .unwrap()
         .write_all(&vec![9; BYTES])
@@ -157,13 +156,13 @@ fn truncated_before_it_is_opened() {
     let mut refused = 0;
     for length in (0..bytes.len()).step_by(40_000) {
         source.write("disk.qcow2", &bytes[..length]);
-        let Ok(disks) = source.open() else {
+        let Ok(disk) = source.open("disk.qcow2") else {
             refused += 1;
             continue;
         };
         let mut failed = 0;
         for offset in (0..BYTES).step_by(4096) {
-            match read(&disks[0], offset as u64, Wait::Allowed) {
+            match read(&disk, offset as u64, Wait::Allowed) {
                 Ok(good) => assert!(
                     good == expected[offset..offset + 4096],
                     "{offset} of {length}"

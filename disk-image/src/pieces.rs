@@ -1,0 +1,115 @@
+//! What one open image keeps in the cache that all share: parts of its tables, decoded data.
+
+use std::sync::Arc;
+
+use crate::cache::{Cache, ImageId, Key, Piece};
+use crate::disk::Wait;
+use crate::error::Damage;
+use crate::store::{Fault, ImageFile};
+
+/// Bytes of a table that are read and kept at a time, or up to the table's end.
+pub(crate) const SLICE_BYTES: u64 = 4096;
+
+/// The pieces of one image.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    cache: Arc<Cache>,
+    id: ImageId,
+}
+
+impl Pieces {
+    /// For an image that is being opened.
+    pub(crate) fn new(cache: &Arc<Cache>) -> Pieces {
+        Pieces {
+            id: cache.new_image(),
+            cache: Arc::clone(cache),
+        }
+    }
+
+    /// Part of a table: `bytes` at `at` in the file.
+    pub(crate) fn table(
+        &self,
+        file: &dyn ImageFile,
+        at: u64,
+        bytes: u64,
+        wait: Wait,
+    ) -> Result<Arc<[u8]>, Fault> {
+        let key = self.key(Piece::Table(at));
+        if let Some(piece) = self.cache.get(&key) {
+            return Ok(piece);
+        }
+        let mut piece = vec![0; usize::try_from(bytes).unwrap_or_default()];
+        file.read_exact_at(at, &mut piece, wait)
+            .map_err(Fault::for_all_of_it)?;
+        let piece: Arc<[u8]> = piece.into();
+        self.cache.insert(key, Arc::clone(&piece));
+        Ok(piece)
+    }
+
+    /// An entry of a table, of `N` bytes; their order is the caller's business. Slices are cut from
+    /// the table's start on, and none reaches beyond its end.
+    pub(crate) fn entry<const N: usize>(
+        &self,
+        file: &dyn ImageFile,
+        table: &Table,
+        index: u64,
+        wait: Wait,
+    ) -> Result<[u8; N], Fault> {
+        let invalid = || {
+            file.fault(Damage::Index {
+                what: table.what,
+                at: table.at,
+                value: index,
+            })
+        };
+        let within = index
+            .checked_mul(N as u64)
+            .filter(|within| within + N as u64 <= table.bytes)
+            .ok_or_else(invalid)?;
+        let from = within / SLICE_BYTES * SLICE_BYTES;
+        let bytes = SLICE_BYTES.min(table.bytes - from);
+        let slice = self.table(file, table.at.saturating_add(from), bytes, wait)?;
+        let entry = usize::try_from(within - from)
+            .ok()
+            .and_then(|at| slice.get(at..)?.first_chunk());
+        entry.copied().ok_or_else(invalid)
+    }
+
+    /// Decoded data, by what names its encoded form. What is not kept yet is left to a thread that
+    /// may spend the time.
+    pub(crate) fn decoded(
+        &self,
+        name: u64,
+        wait: Wait,
+        decode: impl FnOnce() -> Result<Vec<u8>, Fault>,
+    ) -> Result<Arc<[u8]>, Fault> {
+        let key = self.key(Piece::Cluster(name));
+        if let Some(piece) = self.cache.get(&key) {
+            return Ok(piece);
+        }
+        if wait == Wait::Never {
+            return Err(Fault::WouldBlock);
+        }
+        let piece: Arc<[u8]> = decode()?.into();
+        self.cache.insert(key, Arc::clone(&piece));
+        Ok(piece)
+    }
+
+    fn key(&self, piece: Piece) -> Key {
+        Key {
+            image: self.id,
+            piece,
+        }
+    }
+}
+
+/// A table in a file, which has been checked to lie within it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Table {
+    /// Its name in the format's words.
+    pub(crate) what: &'static str,
+    /// First byte.
+    pub(crate) at: u64,
+    /// Bytes in it.
+    pub(crate) bytes: u64,
+}

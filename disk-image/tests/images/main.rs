@@ -1,0 +1,18 @@
+//! Images of every format, held against what QEMU's own tools say of them.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests make the files and look at them"
+)]
+
+mod chains;
+mod changes;
+mod damage;
+mod oracle;
+mod qcow2;
+mod source;
+mod vhdx;
+mod vhdx_damage;
+mod vhdx_log;
+mod vhdx_writer;
