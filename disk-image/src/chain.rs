@@ -12,7 +12,7 @@ use crate::parent::{Identity, Parent};
 use crate::qcow2::{self, Header, Qcow2};
 use crate::raw::Raw;
 use crate::store::{ImageFile, Store};
-use crate::vhdx;
+use crate::{vhd, vhdx};
 
 /// Images in one chain, at most. Every one costs an open file and its tables.
 const MAX_CHAIN: usize = 256;
@@ -126,6 +126,10 @@ fn open_image(
     let (image, parent) = match decision.format {
         Format::Raw => (Image::Raw(Raw::new(file)), None),
         Format::Qcow2 => return open_qcow2(place, reference, file, decision),
+        Format::Vhd => {
+            let (vhd, parent) = vhd::open(file, place.cache).map_err(explain)?;
+            (Image::Vhd(Box::new(vhd)), parent)
+        }
         Format::Vhdx => {
             let (vhdx, parent) = vhdx::open(file, place.cache).map_err(explain)?;
             (Image::Vhdx(Box::new(vhdx)), parent)

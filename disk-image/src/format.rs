@@ -24,6 +24,8 @@ pub enum Format {
     Raw,
     /// QEMU's format, versions 2 and 3.
     Qcow2,
+    /// The format of Virtual PC, of Hyper-V before 2012, of Azure.
+    Vhd,
     /// Hyper-V's format.
     Vhdx,
 }
@@ -34,6 +36,7 @@ impl Format {
         match self {
             Format::Raw => "raw",
             Format::Qcow2 => "qcow2",
+            Format::Vhd => "vhd",
             Format::Vhdx => "vhdx",
         }
     }
@@ -106,6 +109,8 @@ pub(super) fn decide_backing(declared: Option<&str>, head: &[u8]) -> Result<Deci
 pub(super) fn decide_parent(format: Format, head: &[u8]) -> Result<Decision, OpenFault> {
     match Claim::of(head) {
         Claim::Known(claimed) if claimed == format => Ok(Decision::for_sure(format)),
+        // A fixed one begins as its guest likes; what it is stands at its end.
+        _ if format == Format::Vhd => Ok(Decision::for_sure(format)),
         claim => Err(OpenFault::NotThisFormat {
             expected: format,
             found: claim.name(),
@@ -114,7 +119,11 @@ pub(super) fn decide_parent(format: Format, head: &[u8]) -> Result<Decision, Ope
 }
 
 /// Formats as QEMU names them.
-const QEMU_NAMES: &[(&str, Format)] = &[("qcow2", Format::Qcow2), ("vhdx", Format::Vhdx)];
+const QEMU_NAMES: &[(&str, Format)] = &[
+    ("qcow2", Format::Qcow2),
+    ("vpc", Format::Vhd),
+    ("vhdx", Format::Vhdx),
+];
 
 impl Decision {
     fn for_sure(format: Format) -> Decision {
@@ -141,12 +150,12 @@ const RAW_EXTENSIONS: &[&str] = &["raw", "img", "bin", "dd", "iso"];
 /// Extensions that say a format other than raw.
 const EXTENSIONS: &[(&[&str], Format)] = &[
     (&["qcow2", "qcow"], Format::Qcow2),
+    (&["vhd", "avhd", "vpc"], Format::Vhd),
     (&["vhdx", "avhdx"], Format::Vhdx),
 ];
 
 /// Formats that the first bytes of a file do not always tell.
 const UNREAD_EXTENSIONS: &[(&[&str], &str)] = &[
-    (&["vhd", "avhd", "vpc"], "VHD"),
     (&["vmdk"], "VMDK"),
     (&["vdi"], "VDI"),
     (&["qed"], "QED"),
@@ -199,7 +208,11 @@ enum Claim {
 }
 
 /// Signatures at the start of files in formats that are read.
-const SIGNATURES: &[(&[u8], Format)] = &[(b"QFI\xfb", Format::Qcow2), (b"vhdxfile", Format::Vhdx)];
+const SIGNATURES: &[(&[u8], Format)] = &[
+    (b"QFI\xfb", Format::Qcow2),
+    (b"conectix", Format::Vhd),
+    (b"vhdxfile", Format::Vhdx),
+];
 
 /// Signatures at the start of files which are no raw disks.
 const UNREAD_SIGNATURES: &[(&[u8], &str)] = &[
@@ -208,7 +221,6 @@ const UNREAD_SIGNATURES: &[(&[u8], &str)] = &[
     (b"KDMV", "VMDK"),
     (b"COWD", "VMDK"),
     (b"# Disk DescriptorFile", "VMDK"),
-    (b"conectix", "VHD"),
     (b"<<< Oracle VM VirtualBox Disk Image >>>", "VDI"),
     (b"WithoutFreeSpace", "Parallels"),
     (b"WithouFreSpacExt", "Parallels"),

@@ -5,6 +5,7 @@ use crate::format::Format;
 use crate::qcow2::Qcow2;
 use crate::raw::Raw;
 use crate::store::{Fault, ImageFile};
+use crate::vhd::{self, Vhd};
 use crate::vhdx::Vhdx;
 
 /// One open image.
@@ -12,6 +13,7 @@ use crate::vhdx::Vhdx;
 pub(super) enum Image {
     Raw(Raw),
     Qcow2(Box<Qcow2>),
+    Vhd(Box<Vhd>),
     Vhdx(Box<Vhdx>),
 }
 
@@ -21,6 +23,7 @@ impl Image {
         match self {
             Image::Raw(raw) => raw.file(),
             Image::Qcow2(qcow2) => qcow2.file(),
+            Image::Vhd(vhd) => vhd.file(),
             Image::Vhdx(vhdx) => vhdx.file(),
         }
     }
@@ -28,7 +31,7 @@ impl Image {
     /// The files that hold its data, if those are others.
     pub(super) fn data_files(&self) -> impl Iterator<Item = &dyn ImageFile> {
         match self {
-            Image::Raw(_) | Image::Vhdx(_) => None,
+            Image::Raw(_) | Image::Vhd(_) | Image::Vhdx(_) => None,
             Image::Qcow2(qcow2) => qcow2.data_file(),
         }
         .into_iter()
@@ -38,6 +41,7 @@ impl Image {
     pub(super) fn sector_size(&self) -> Option<u32> {
         match self {
             Image::Raw(_) | Image::Qcow2(_) => None,
+            Image::Vhd(_) => Some(vhd::SECTOR_BYTES),
             Image::Vhdx(vhdx) => Some(vhdx.sector_bytes()),
         }
     }
@@ -47,6 +51,7 @@ impl Image {
         match self {
             Image::Raw(raw) => raw.size(),
             Image::Qcow2(qcow2) => qcow2.size(),
+            Image::Vhd(vhd) => vhd.size(),
             Image::Vhdx(vhdx) => vhdx.size(),
         }
     }
@@ -55,6 +60,7 @@ impl Image {
         match self {
             Image::Raw(_) => Format::Raw,
             Image::Qcow2(_) => Format::Qcow2,
+            Image::Vhd(_) => Format::Vhd,
             Image::Vhdx(_) => Format::Vhdx,
         }
     }
@@ -77,6 +83,7 @@ impl Image {
         match self {
             Image::Raw(raw) => raw.read_some(offset, buf, wait),
             Image::Qcow2(qcow2) => qcow2.read_some(offset, buf, wait),
+            Image::Vhd(vhd) => vhd.read_some(offset, buf, wait),
             Image::Vhdx(vhdx) => vhdx.read_some(offset, buf, wait),
         }
     }

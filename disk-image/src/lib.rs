@@ -5,7 +5,7 @@
 //! and nothing that an image holds can do more than make opening or reads fail.
 //!
 //! ```text
-//! disk ─► chain ─► image: raw | qcow2 | vhdx ─► store: folder ─► file
+//! disk ─► chain ─► image: raw | qcow2 | vhd | vhdx ─► store: folder ─► file
 //!            │
 //!            └───► format: who says what a file is
 //! ```
@@ -25,6 +25,7 @@ mod pieces;
 mod qcow2;
 mod raw;
 mod store;
+mod vhd;
 mod vhdx;
 
 pub use cache::Cache;

@@ -22,6 +22,9 @@ pub(crate) struct Parent {
 pub(crate) enum Identity {
     /// VHDX: its data write GUID is one of these.
     DataWrite(Vec<Guid>),
+    /// VHD: its unique ID. The time that a child remembers too is that of the parent's file, which
+    /// no copy of it has.
+    UniqueId(Guid),
 }
 
 /// Paths that names as Windows writes them lead to. Nothing here has drives: of an absolute name
@@ -65,6 +68,11 @@ impl Identity {
                 }
                 (format!("{wanted:?}"), is.to_string())
             }
+            (Identity::UniqueId(wanted), Image::Vhd(vhd)) if *wanted == vhd.id() => return Ok(()),
+            (Identity::UniqueId(wanted), Image::Vhd(vhd)) => {
+                (wanted.to_string(), vhd.id().to_string())
+            }
+            // A parent has the format of its child.
             _ => return Ok(()),
         };
         Err(OpenFault::OtherParent { wanted, found: is })

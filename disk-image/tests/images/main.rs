@@ -12,6 +12,8 @@ mod damage;
 mod oracle;
 mod qcow2;
 mod source;
+mod vhd;
+mod vhd_writer;
 mod vhdx;
 mod vhdx_damage;
 mod vhdx_log;

@@ -9,7 +9,7 @@
 //! [[disk]]                          # else every image in the folder, disk2 before disk10
 //! name = "system"                   # else the file's name
 //! file = "vda.img"
-//! format = "raw"                    # or "qcow2", "vhdx"; else by content, where the name agrees with it
+//! format = "raw"                    # or "qcow2", "vhd", "vhdx"; else by content, where the name agrees with it
 //! sector_size = 4096
 //! ```
 
