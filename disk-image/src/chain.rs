@@ -12,7 +12,7 @@ use crate::parent::{Identity, Parent};
 use crate::qcow2::{self, Header, Qcow2};
 use crate::raw::Raw;
 use crate::store::{ImageFile, Store};
-use crate::{vhd, vhdx};
+use crate::{vhd, vhdx, vmdk};
 
 /// Images in one chain, at most. Every one costs an open file and its tables.
 const MAX_CHAIN: usize = 256;
@@ -91,6 +91,14 @@ impl Reference {
             fault,
         }
     }
+
+    /// The same, unless it is a file beside it that is at fault.
+    fn explain_own(&self, error: OpenError) -> OpenError {
+        match error.needed_by {
+            None => self.explain(error.fault),
+            Some(_) => error,
+        }
+    }
 }
 
 fn describe(disk: &DiskFile, image: &Image) -> Result<DiskInfo, OpenFault> {
@@ -133,6 +141,12 @@ fn open_image(
         Format::Vhdx => {
             let (vhdx, parent) = vhdx::open(file, place.cache).map_err(explain)?;
             (Image::Vhdx(Box::new(vhdx)), parent)
+        }
+        Format::Vmdk => {
+            let beside = |image: &dyn ImageFile, name: &str| open_beside(place.store, image, name);
+            let opened = vmdk::open(file, place.cache, decision.may_refer, &beside);
+            let (vmdk, parent) = opened.map_err(|error| reference.explain_own(error))?;
+            (Image::Vmdk(Box::new(vmdk)), parent)
         }
     };
     if let Some(identity) = &reference.identity {

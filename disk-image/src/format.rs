@@ -12,6 +12,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::OpenFault;
+use crate::vmdk;
 
 /// Bytes that are looked at to tell formats apart.
 pub(super) const PROBE_BYTES: u64 = 512;
@@ -28,6 +29,8 @@ pub enum Format {
     Vhd,
     /// Hyper-V's format.
     Vhdx,
+    /// VMware's format: one file, or a descriptor and what it names.
+    Vmdk,
 }
 
 impl Format {
@@ -38,6 +41,7 @@ impl Format {
             Format::Qcow2 => "qcow2",
             Format::Vhd => "vhd",
             Format::Vhdx => "vhdx",
+            Format::Vmdk => "vmdk",
         }
     }
 }
@@ -123,6 +127,7 @@ const QEMU_NAMES: &[(&str, Format)] = &[
     ("qcow2", Format::Qcow2),
     ("vpc", Format::Vhd),
     ("vhdx", Format::Vhdx),
+    ("vmdk", Format::Vmdk),
 ];
 
 impl Decision {
@@ -152,11 +157,11 @@ const EXTENSIONS: &[(&[&str], Format)] = &[
     (&["qcow2", "qcow"], Format::Qcow2),
     (&["vhd", "avhd", "vpc"], Format::Vhd),
     (&["vhdx", "avhdx"], Format::Vhdx),
+    (&["vmdk"], Format::Vmdk),
 ];
 
 /// Formats that the first bytes of a file do not always tell.
 const UNREAD_EXTENSIONS: &[(&[&str], &str)] = &[
-    (&["vmdk"], "VMDK"),
     (&["vdi"], "VDI"),
     (&["qed"], "QED"),
     (
@@ -176,6 +181,9 @@ impl Vouched {
             .to_string_lossy()
             .to_ascii_lowercase();
         let extension = extension.as_str();
+        if vmdk::is_flat_extent(path) {
+            return Vouched::For(Format::Raw);
+        }
         let unread = UNREAD_EXTENSIONS
             .iter()
             .find(|(extensions, _)| extensions.contains(&extension));
@@ -218,9 +226,6 @@ const SIGNATURES: &[(&[u8], Format)] = &[
 const UNREAD_SIGNATURES: &[(&[u8], &str)] = &[
     (b"QFI\xfb\x00\x00\x00\x01", "qcow (version 1)"),
     (b"QED\0", "QED"),
-    (b"KDMV", "VMDK"),
-    (b"COWD", "VMDK"),
-    (b"# Disk DescriptorFile", "VMDK"),
     (b"<<< Oracle VM VirtualBox Disk Image >>>", "VDI"),
     (b"WithoutFreeSpace", "Parallels"),
     (b"WithouFreSpacExt", "Parallels"),
@@ -237,6 +242,9 @@ impl Claim {
             .find(|(signature, _)| head.starts_with(signature));
         match unread {
             Some((_, name)) => Claim::Unread(name),
+            None if vmdk::SIGNATURES.iter().any(|magic| head.starts_with(magic)) => {
+                Claim::Known(Format::Vmdk)
+            }
             None => SIGNATURES
                 .iter()
                 .find(|(signature, _)| head.starts_with(signature))

@@ -7,6 +7,7 @@ use crate::raw::Raw;
 use crate::store::{Fault, ImageFile};
 use crate::vhd::{self, Vhd};
 use crate::vhdx::Vhdx;
+use crate::vmdk::{self, Vmdk};
 
 /// One open image.
 #[derive(Debug)]
@@ -15,6 +16,7 @@ pub(super) enum Image {
     Qcow2(Box<Qcow2>),
     Vhd(Box<Vhd>),
     Vhdx(Box<Vhdx>),
+    Vmdk(Box<Vmdk>),
 }
 
 impl Image {
@@ -25,16 +27,18 @@ impl Image {
             Image::Qcow2(qcow2) => qcow2.file(),
             Image::Vhd(vhd) => vhd.file(),
             Image::Vhdx(vhdx) => vhdx.file(),
+            Image::Vmdk(vmdk) => vmdk.file(),
         }
     }
 
     /// The files that hold its data, if those are others.
     pub(super) fn data_files(&self) -> impl Iterator<Item = &dyn ImageFile> {
-        match self {
-            Image::Raw(_) | Image::Vhd(_) | Image::Vhdx(_) => None,
-            Image::Qcow2(qcow2) => qcow2.data_file(),
-        }
-        .into_iter()
+        let (one, many) = match self {
+            Image::Raw(_) | Image::Vhd(_) | Image::Vhdx(_) => (None, None),
+            Image::Qcow2(qcow2) => (qcow2.data_file(), None),
+            Image::Vmdk(vmdk) => (None, Some(vmdk.data_files())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
     }
 
     /// Bytes in a logical sector, if the image says so.
@@ -42,6 +46,7 @@ impl Image {
         match self {
             Image::Raw(_) | Image::Qcow2(_) => None,
             Image::Vhd(_) => Some(vhd::SECTOR_BYTES),
+            Image::Vmdk(_) => Some(vmdk::SECTOR_BYTES),
             Image::Vhdx(vhdx) => Some(vhdx.sector_bytes()),
         }
     }
@@ -53,6 +58,7 @@ impl Image {
             Image::Qcow2(qcow2) => qcow2.size(),
             Image::Vhd(vhd) => vhd.size(),
             Image::Vhdx(vhdx) => vhdx.size(),
+            Image::Vmdk(vmdk) => vmdk.size(),
         }
     }
 
@@ -62,6 +68,7 @@ impl Image {
             Image::Qcow2(_) => Format::Qcow2,
             Image::Vhd(_) => Format::Vhd,
             Image::Vhdx(_) => Format::Vhdx,
+            Image::Vmdk(_) => Format::Vmdk,
         }
     }
 
@@ -85,6 +92,7 @@ impl Image {
             Image::Qcow2(qcow2) => qcow2.read_some(offset, buf, wait),
             Image::Vhd(vhd) => vhd.read_some(offset, buf, wait),
             Image::Vhdx(vhdx) => vhdx.read_some(offset, buf, wait),
+            Image::Vmdk(vmdk) => vmdk.read_some(offset, buf, wait),
         }
     }
 }

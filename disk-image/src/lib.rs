@@ -5,7 +5,7 @@
 //! and nothing that an image holds can do more than make opening or reads fail.
 //!
 //! ```text
-//! disk ─► chain ─► image: raw | qcow2 | vhd | vhdx ─► store: folder ─► file
+//! disk ─► chain ─► image: raw | qcow2 | vhd | vhdx | vmdk ─► store: folder ─► file
 //!            │
 //!            └───► format: who says what a file is
 //! ```
@@ -27,6 +27,7 @@ mod raw;
 mod store;
 mod vhd;
 mod vhdx;
+mod vmdk;
 
 pub use cache::Cache;
 pub use disk::{Disk, DiskFile, DiskInfo, Wait};

@@ -25,6 +25,8 @@ pub(crate) enum Identity {
     /// VHD: its unique ID. The time that a child remembers too is that of the parent's file, which
     /// no copy of it has.
     UniqueId(Guid),
+    /// VMDK: its content ID.
+    ContentId(u32),
 }
 
 /// Paths that names as Windows writes them lead to. Nothing here has drives: of an absolute name
@@ -71,6 +73,13 @@ impl Identity {
             (Identity::UniqueId(wanted), Image::Vhd(vhd)) if *wanted == vhd.id() => return Ok(()),
             (Identity::UniqueId(wanted), Image::Vhd(vhd)) => {
                 (wanted.to_string(), vhd.id().to_string())
+            }
+            (Identity::ContentId(wanted), Image::Vmdk(vmdk)) => {
+                let is = vmdk.content_id();
+                if *wanted == is {
+                    return Ok(());
+                }
+                (format!("{wanted:08x}"), format!("{is:08x}"))
             }
             // A parent has the format of its child.
             _ => return Ok(()),

@@ -36,10 +36,11 @@ fn what_is_no_image() {
         "qcow2 header",
     );
     refuses("disk.qcow2", b"QF", "qcow2 header");
-    refuses("disk.qcow2", b"KDMV and so on", "VMDK");
+    refuses("disk.qcow2", b"KDMV and so on", "looks like vmdk");
     refuses("disk.vhdx", b"vhdxfile and so on", "VHDX");
     refuses("disk.vhd", &[7; 4096], "VHD");
-    refuses("disk-flat.vmdk", &[7; 4096], "VMDK");
+    refuses("disk.vmdk", &[7; 4096], "looks like raw");
+    refuses("disk.vdi", &[7; 4096], "VDI");
     refuses("disk.raw.zst", &[7; 4096], "archive");
     refuses("disk.bak", b"\x1f\x8b\x08 and so on", "gzip");
     refuses("disk.raw", b"", "empty");

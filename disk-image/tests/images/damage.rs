@@ -44,7 +44,19 @@ pub(crate) fn mutate(
     expected: &[u8],
     mutations: usize,
 ) -> Outcome {
-    let image = source.read(name);
+    mutate_part(source, name, name, places, expected, mutations)
+}
+
+/// The same, with the bytes changed in another file that belongs to the disk.
+pub(crate) fn mutate_part(
+    source: &Source,
+    name: &str,
+    part: &str,
+    places: &[usize],
+    expected: &[u8],
+    mutations: usize,
+) -> Outcome {
+    let image = source.read(part);
     let mut numbers = Numbers(places.len() as u64);
     let mut outcome = Outcome::default();
     for _ in 0..mutations {
@@ -57,13 +69,13 @@ pub(crate) fn mutate(
                 _ => numbers.next() as u8,
             };
         }
-        source.write(name, &bytes);
+        source.write(part, &bytes);
         if let Ok(disk) = source.open(name) {
             outcome.opened += 1;
             read_all(&disk, expected, &mut outcome);
         }
     }
-    source.write(name, &image);
+    source.write(part, &image);
     outcome
 }
 

@@ -18,3 +18,6 @@ mod vhdx;
 mod vhdx_damage;
 mod vhdx_log;
 mod vhdx_writer;
+mod vmdk;
+mod vmdk_damage;
+mod vmdk_writer;

@@ -35,6 +35,13 @@ const BESIDE_DISKS: &[(&[&str], &str)] = &[
     ),
     (&["fd", "nvram", "vars"], "firmware variables"),
     (
+        &[
+            "vmcx", "vmrs", "vmgs", "vsv", "vmsn", "vmem", "vmss", "vswp",
+        ],
+        "state of a virtual machine",
+    ),
+    (&["rct", "mrt"], "change tracking"),
+    (
         &["part", "partial", "tmp", "swp", "lock", "crdownload"],
         "unfinished copy or temporary file",
     ),
@@ -61,6 +68,10 @@ pub(super) fn reason_to_ignore(path: &Path) -> Option<&'static str> {
         return TEXT_NAMES.contains(&name).then_some("text");
     };
     let extension = extension.to_str()?.to_ascii_lowercase();
+    let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+    if extension == "vmdk" && stem.ends_with("-ctk") {
+        return Some("change tracking");
+    }
     let found = BESIDE_DISKS
         .iter()
         .find(|(extensions, _)| extensions.contains(&extension.as_str()));

@@ -9,7 +9,7 @@
 //! [[disk]]                          # else every image in the folder, disk2 before disk10
 //! name = "system"                   # else the file's name
 //! file = "vda.img"
-//! format = "raw"                    # or "qcow2", "vhd", "vhdx"; else by content, where the name agrees with it
+//! format = "raw"                    # or "qcow2", "vhd", "vhdx", "vmdk"; else by content, where the name agrees with it
 //! sector_size = 4096
 //! ```
 
@@ -125,7 +125,7 @@ mod tests {
             ("tiem = 2026-11-20T02:00:00Z", "tiem"),
             ("[[disk]]\nfile = 'a'\nfmt = 'raw'", "fmt"),
             ("[[disk]]\nname = 'a'", "file"),
-            ("[[disk]]\nfile = 'a'\nformat = 'vmdk'", "vmdk"),
+            ("[[disk]]\nfile = 'a'\nformat = 'vdi'", "vdi"),
             ("consistency = 'perfect'", "perfect"),
             ("sector_size = 520", "512, 1024, 2048 or 4096"),
             ("sector_size = 8192", "512, 1024, 2048 or 4096"),
