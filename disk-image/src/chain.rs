@@ -9,7 +9,7 @@ use crate::error::{OpenError, OpenFault};
 use crate::format::{self, Decision, Format, PROBE_BYTES};
 use crate::image::Image;
 use crate::parent::{Identity, Parent};
-use crate::qcow2::{self, Header, Qcow2};
+use crate::qcow2::{self, Header, Qcow2, Snapshot};
 use crate::raw::Raw;
 use crate::store::{ImageFile, Store};
 use crate::{vhd, vhdx, vmdk};
@@ -38,6 +38,8 @@ struct Reference {
     declared: Declared,
     /// What the image above remembers of it.
     identity: Option<Identity>,
+    /// The state that is meant, if not the current one.
+    snapshot: Option<String>,
 }
 
 #[derive(Debug)]
@@ -49,6 +51,19 @@ enum Declared {
     AsChild(Format),
 }
 
+/// The states that a disk's own image keeps inside itself.
+pub(crate) fn snapshots(store: &dyn Store, disk: &DiskFile) -> Result<Vec<Snapshot>, OpenError> {
+    let own = Reference::own(disk);
+    let read = || {
+        let (file, decision) = open_file(store, &own)?;
+        match decision.format {
+            Format::Qcow2 => qcow2::read_snapshots(&*file, &qcow2::read_header(&*file)?),
+            Format::Raw | Format::Vhd | Format::Vhdx | Format::Vmdk => Ok(Vec::new()),
+        }
+    };
+    read().map_err(|fault| own.explain(fault))
+}
+
 /// Opens a disk and its chain. Nothing that lies outside the store is opened.
 pub(crate) fn open(
     store: &dyn Store,
@@ -56,12 +71,7 @@ pub(crate) fn open(
     cache: &Arc<Cache>,
 ) -> Result<Disk, OpenError> {
     let place = Place { store, cache };
-    let own = Reference {
-        paths: vec![disk.path.clone()],
-        needed_by: None,
-        declared: Declared::ByPoint(disk.format),
-        identity: None,
-    };
+    let own = Reference::own(disk);
     let (top, mut next) = open_image(place, &own)?;
     let info = describe(disk, &top).map_err(|fault| own.explain(fault))?;
     let mut layers = vec![top];
@@ -83,6 +93,17 @@ pub(crate) fn open(
 }
 
 impl Reference {
+    /// A disk's own image.
+    fn own(disk: &DiskFile) -> Reference {
+        Reference {
+            paths: vec![disk.path.clone()],
+            needed_by: None,
+            declared: Declared::ByPoint(disk.format),
+            identity: None,
+            snapshot: disk.snapshot.clone(),
+        }
+    }
+
     /// What is wrong with the file that is meant.
     fn explain(&self, fault: OpenFault) -> OpenError {
         OpenError {
@@ -129,8 +150,15 @@ fn open_image(
     reference: &Reference,
 ) -> Result<(Image, Option<Reference>), OpenError> {
     let explain = |fault| reference.explain(fault);
-    let (file, decision) = open_file(place, reference).map_err(explain)?;
+    let (file, decision) = open_file(place.store, reference).map_err(explain)?;
     let path = Arc::clone(file.path());
+    if let Some(id) = reference
+        .snapshot
+        .as_ref()
+        .filter(|_| decision.format != Format::Qcow2)
+    {
+        return Err(explain(OpenFault::NoSnapshot(id.clone())));
+    }
     let (image, parent) = match decision.format {
         Format::Raw => (Image::Raw(Raw::new(file)), None),
         Format::Qcow2 => return open_qcow2(place, reference, file, decision),
@@ -172,6 +200,7 @@ fn below(store: &dyn Store, path: &Path, format: Format, parent: Parent) -> Refe
         needed_by: Some(path.to_owned()),
         declared: Declared::AsChild(format),
         identity: Some(parent.identity),
+        snapshot: None,
     }
 }
 
@@ -182,7 +211,10 @@ fn open_qcow2(
     decision: Decision,
 ) -> Result<(Image, Option<Reference>), OpenError> {
     let explain = |fault| reference.explain(fault);
-    let header = read_header(&*file, decision).map_err(explain)?;
+    let mut header = read_header(&*file, decision).map_err(explain)?;
+    if let Some(id) = &reference.snapshot {
+        header = qcow2::header_at(&*file, header, id).map_err(explain)?;
+    }
     let data = match &header.data_file {
         Some(name) => Some(open_beside(place.store, &*file, name)?),
         None => None,
@@ -193,6 +225,7 @@ fn open_qcow2(
             needed_by: Some(file.path().to_path_buf()),
             declared: Declared::ByImage(backing.format.clone()),
             identity: None,
+            snapshot: None,
         }),
         None => None,
     };
@@ -201,10 +234,10 @@ fn open_qcow2(
 }
 
 fn open_file(
-    place: Place<'_>,
+    store: &dyn Store,
     reference: &Reference,
 ) -> Result<(Box<dyn ImageFile>, Decision), OpenFault> {
-    let file = open_first(place.store, &reference.paths)?;
+    let file = open_first(store, &reference.paths)?;
     let head = file.read_start(PROBE_BYTES)?;
     let decision = match &reference.declared {
         Declared::ByPoint(_) if head.is_empty() => return Err(OpenFault::Empty),

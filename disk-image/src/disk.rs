@@ -8,6 +8,7 @@ use crate::chain;
 use crate::error::{OpenError, ReadError};
 use crate::format::Format;
 use crate::image::Image;
+use crate::qcow2::Snapshot;
 use crate::store::{Fault, FileId, Store};
 
 /// One open disk. Reads take no lock that is held during I/O, so any number may run at once.
@@ -27,8 +28,10 @@ pub struct DiskFile {
     pub path: PathBuf,
     /// Its format, if that is stated.
     pub format: Option<Format>,
-    /// Bytes in a logical sector, 512 or 4096, if that is stated. Some formats say it themselves.
+    /// Bytes in a logical sector (512, 1024, 2048 or 4096), if that is stated. Some formats say it themselves.
     pub sector_size: Option<u32>,
+    /// The internal snapshot of the image that is meant, by its ID; else its current state.
+    pub snapshot: Option<String>,
 }
 
 /// Bytes in a logical sector when nobody says otherwise.
@@ -76,6 +79,15 @@ impl Disk {
     /// [`OpenError`] names the file at fault, why it cannot be used and what to do.
     pub fn open(store: &dyn Store, file: &DiskFile, cache: &Arc<Cache>) -> Result<Disk, OpenError> {
         chain::open(store, file, cache)
+    }
+
+    /// The states that a disk's own image keeps inside itself, in the order of its table: none,
+    /// unless it is qcow2. Nothing but this one file is opened.
+    ///
+    /// # Errors
+    /// [`OpenError`], as for [`open`](Disk::open).
+    pub fn snapshots(store: &dyn Store, file: &DiskFile) -> Result<Vec<Snapshot>, OpenError> {
+        chain::snapshots(store, file)
     }
 
     pub(super) fn new(info: DiskInfo, layers: Vec<Image>) -> Disk {

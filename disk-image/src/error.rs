@@ -150,6 +150,9 @@ pub enum OpenFault {
         "its chain of backing files comes back to itself; correct it with `qemu-img rebase -u`"
     )]
     Loop,
+    /// The image keeps no such state.
+    #[error("it has no internal snapshot {0:?} any more; choose another recovery point")]
+    NoSnapshot(String),
     /// A parent of the right name which is not the one that the image was made on.
     #[error(
         "it is not the file that the image above was made on, or it was written to since (wanted {wanted}, found {found}); put the right one in its place"

@@ -11,6 +11,7 @@ macro_rules! fields {
 }
 
 fields! {
+    be16: u16, from_be_bytes;
     be32: u32, from_be_bytes;
     be64: u64, from_be_bytes;
     le16: u16, from_le_bytes;

@@ -34,6 +34,14 @@ pub enum Format {
 }
 
 impl Format {
+    /// What a file's extension vouches for, among the formats other than raw.
+    pub fn of_name(path: &Path) -> Option<Format> {
+        match Vouched::by(path) {
+            Vouched::For(format) if format != Format::Raw => Some(format),
+            Vouched::For(_) | Vouched::ForUnread(_) | Vouched::ForNothing => None,
+        }
+    }
+
     /// As `point.toml` writes it.
     fn name(self) -> &'static str {
         match self {

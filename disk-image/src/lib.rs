@@ -34,4 +34,5 @@ pub use disk::{Disk, DiskFile, DiskInfo, Wait};
 pub use error::{Damage, OpenError, OpenFault, ReadError};
 pub use folder::{Entry, Folder, Stamp};
 pub use format::Format;
+pub use qcow2::Snapshot;
 pub use store::{Fault, FileId, ImageFile, Store};

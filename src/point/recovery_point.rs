@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct RecoveryPoint {
     /// The VM's name: any text that a folder name may hold, line breaks and shell characters too.
     pub vm: String,
-    /// Name of the point's folder; unique for the VM within its source.
+    /// Name of the point's folder, with the time of a snapshot that its images keep after an `@`;
+    /// unique for the VM within its source.
     pub id: String,
     /// When the backup was made.
     pub time: Timestamp,
@@ -45,6 +46,8 @@ pub struct DiskSource {
     pub sector_size: Option<u32>,
     /// Whether `point.toml` lists it, rather than that it lies in the folder.
     pub is_stated: bool,
+    /// The internal snapshot of the image that is meant, by its ID; else its current state.
+    pub snapshot: Option<String>,
 }
 
 impl DiskSource {
@@ -55,6 +58,7 @@ impl DiskSource {
             path: self.path.clone(),
             format: self.format,
             sector_size: self.sector_size,
+            snapshot: self.snapshot.clone(),
         }
     }
 }

@@ -12,4 +12,5 @@ mod read_only;
 mod references;
 mod rescan;
 mod scale;
+mod snapshots;
 mod source;

@@ -138,6 +138,7 @@ mod tests {
             is_suspect: false,
             backing: None,
             data_file: data_file.then(|| "data".to_owned()),
+            snapshots: (0, 0),
         }
     }
 

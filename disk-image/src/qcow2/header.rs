@@ -4,6 +4,7 @@
 
 use super::extension::Extensions;
 use super::feature::{self, Features};
+use super::snapshot::Snapshot;
 use crate::error::OpenFault;
 use crate::field::{be32, be64, byte, damaged};
 
@@ -43,6 +44,8 @@ pub(crate) struct Header {
     pub(crate) backing: Option<Backing>,
     /// File that holds the data clusters.
     pub(crate) data_file: Option<String>,
+    /// Where the table of internal snapshots stands, and how many it has.
+    pub(super) snapshots: (u64, u32),
 }
 
 /// The image below.
@@ -101,6 +104,7 @@ impl Header {
             is_suspect: features.has(feature::DIRTY) || features.has(feature::CORRUPT),
             backing: backing(head, cluster_bytes, extensions.backing_format)?,
             data_file: data_file(features, extensions.data_file)?,
+            snapshots: (be64(head, 64)?, be32(head, 60)?),
         };
         if header.extended_l2 && cluster_bits < 14 {
             return Err(damaged(
@@ -109,6 +113,19 @@ impl Header {
         }
         header.l1_entries = header.check_l1(be32(head, 36)?.into(), file_bytes)?;
         Ok(header)
+    }
+
+    /// The header of the state that a snapshot keeps, of a file of `file_bytes` bytes.
+    pub(super) fn at(mut self, snapshot: &Snapshot, file_bytes: u64) -> Result<Header, OpenFault> {
+        if self.data_file.is_some() {
+            return Err(OpenFault::Unsupported(
+                "an internal snapshot of an image with a data file".to_owned(),
+            ));
+        }
+        self.size = snapshot.size.unwrap_or(self.size);
+        self.l1_offset = snapshot.l1_offset;
+        self.l1_entries = self.check_l1(snapshot.l1_entries.into(), file_bytes)?;
+        Ok(self)
     }
 
     /// Bytes in a cluster.

@@ -10,6 +10,7 @@ mod extension;
 mod feature;
 mod header;
 mod inflate;
+mod snapshot;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use tracing::warn;
 
 use self::entry::{Compressed, Origin};
 pub(super) use self::header::Header;
+pub use self::snapshot::Snapshot;
 use crate::cache::Cache;
 use crate::disk::{Found, Wait, shorter};
 use crate::error::{Damage, OpenFault};
@@ -40,6 +42,26 @@ pub(super) fn read_header(file: &dyn ImageFile) -> Result<Header, OpenFault> {
     let fixed = file.read_start(header::FIXED_BYTES as u64)?;
     let head = file.read_start(header::bytes_needed(&fixed)?)?;
     Header::parse(&head, file.size())
+}
+
+/// The states that an image keeps inside itself.
+pub(super) fn read_snapshots(
+    file: &dyn ImageFile,
+    header: &Header,
+) -> Result<Vec<Snapshot>, OpenFault> {
+    snapshot::read(file, header)
+}
+
+/// The header of the state that a snapshot keeps.
+pub(super) fn header_at(
+    file: &dyn ImageFile,
+    header: Header,
+    id: &str,
+) -> Result<Header, OpenFault> {
+    let snapshots = snapshot::read(file, &header)?;
+    let found = snapshots.iter().find(|snapshot| snapshot.id == id);
+    let found = found.ok_or_else(|| OpenFault::NoSnapshot(id.to_owned()))?;
+    header.at(found, file.size())
 }
 
 impl Qcow2 {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use disk_image::{Cache, Disk, DiskFile, Folder, Format, OpenError};
+use disk_image::{Cache, Disk, DiskFile, Folder, Format, OpenError, Snapshot};
 
 use crate::oracle;
 pub(crate) use crate::oracle::{Numbers, assert_same, content};
@@ -50,14 +50,27 @@ impl Source {
 
     /// Opens an image whose format is stated.
     pub(crate) fn open_as(&self, name: &str, format: Option<Format>) -> Result<Disk, OpenError> {
-        let file = DiskFile {
-            name: name.to_owned(),
-            path: Path::new(FOLDER).join(name),
+        self.open_file(&DiskFile {
             format,
-            sector_size: None,
-        };
+            ..disk_file(name)
+        })
+    }
+
+    /// Opens a state that an image keeps.
+    pub(crate) fn open_at(&self, name: &str, snapshot: &str) -> Result<Disk, OpenError> {
+        self.open_file(&DiskFile {
+            snapshot: Some(snapshot.to_owned()),
+            ..disk_file(name)
+        })
+    }
+
+    pub(crate) fn snapshots(&self, name: &str) -> Result<Vec<Snapshot>, OpenError> {
+        Disk::snapshots(&Folder::open(self.root()).unwrap(), &disk_file(name))
+    }
+
+    fn open_file(&self, file: &DiskFile) -> Result<Disk, OpenError> {
         let cache = Arc::new(Cache::new(128 << 20));
-        Disk::open(&Folder::open(self.root()).unwrap(), &file, &cache)
+        Disk::open(&Folder::open(self.root()).unwrap(), file, &cache)
     }
 
     pub(crate) fn disk(&self, name: &str) -> Disk {
@@ -76,6 +89,16 @@ impl Source {
     pub(crate) fn convert(&self, content: &[u8], options: &str, name: &str) {
         fs::write(self.root().join("content"), content).unwrap();
         qemu_img(self, &format!("convert -f raw {options} ../content {name}"));
+    }
+}
+
+fn disk_file(name: &str) -> DiskFile {
+    DiskFile {
+        name: name.to_owned(),
+        path: Path::new(FOLDER).join(name),
+        format: None,
+        sector_size: None,
+        snapshot: None,
     }
 }
 

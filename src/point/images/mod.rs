@@ -5,6 +5,8 @@ mod order;
 mod point_folder;
 mod point_toml;
 mod scan;
+mod snapshots;
+mod stamps;
 mod time;
 
 pub(super) use scan::{Images, Scan};

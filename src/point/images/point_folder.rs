@@ -176,6 +176,7 @@ fn push_found(point: &mut RecoveryPoint, path: &Path, file: &OsStr, sector_size:
             format: None,
             sector_size,
             is_stated: false,
+            snapshot: None,
         }),
         None => point.problems.push(Problem {
             path: path.join(file),
@@ -213,6 +214,7 @@ fn push_stated(
         format: disk.format,
         sector_size: disk.sector_size.map(SectorSize::bytes).or(sector_size),
         is_stated: true,
+        snapshot: None,
     });
 }
 

@@ -1,7 +1,8 @@
-//! Finds the recovery points of a folder tree. Reads folders and `point.toml`, opens no image.
+//! Finds the recovery points of a folder tree. Reads folders and `point.toml`, and of qcow2 images
+//! which states they keep.
 //!
 //! A scan takes over from the one before it what has not changed, so that ten thousand points
-//! cost two system calls each.
+//! cost two system calls each, and one for each image that may keep states.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -13,7 +14,9 @@ use disk_image::{Folder, OpenFault, Stamp};
 use rustix::fs::FileType;
 
 use super::beside::reason_to_ignore;
-use super::point_folder::{self, POINT_TOML};
+use super::point_folder;
+use super::snapshots;
+use super::stamps::Stamps;
 use crate::point::recovery_point::{Problem, RecoveryPoint};
 
 /// A folder that changed this recently may change again without its time moving on: its time is
@@ -49,9 +52,11 @@ struct VmScan {
 /// What was found for one recovery point.
 #[derive(Clone, Debug)]
 struct PointScan {
-    /// State of the folder and of its `point.toml`; `None` while they may not be relied on.
-    stamps: Option<(Stamp, Option<Stamp>)>,
+    /// State of what was looked at; `None` while it may not be relied on.
+    stamps: Option<Stamps>,
     outcome: Outcome,
+    /// The states that its images keep.
+    snapshots: Vec<Arc<RecoveryPoint>>,
 }
 
 /// What a folder where a recovery point should be turned out to be.
@@ -67,9 +72,12 @@ impl Scan {
     /// Every recovery point, by VM and folder name.
     pub(in crate::point) fn points(&self) -> impl Iterator<Item = &Arc<RecoveryPoint>> {
         let points = self.vms.values().flat_map(|vm| vm.points.values());
-        points.filter_map(|point| match &point.outcome {
-            Outcome::Point(point) => Some(point),
-            Outcome::Problem(_) | Outcome::Nothing => None,
+        points.flat_map(|point| {
+            let current = match &point.outcome {
+                Outcome::Point(point) => Some(point),
+                Outcome::Problem(_) | Outcome::Nothing => None,
+            };
+            current.into_iter().chain(&point.snapshots)
         })
     }
 
@@ -205,23 +213,33 @@ impl Walk<'_> {
         name: &OsStr,
         before: Option<&PointScan>,
     ) -> PointScan {
-        let toml = Path::new(name).join(POINT_TOML);
-        // Taken before the folder is read: what changes meanwhile is seen the next time.
-        let stamp = vm_folder.stamp(name.as_ref()).ok();
-        let stamps = stamp.map(|stamp| (stamp, vm_folder.stamp(&toml).ok()));
-        if let Some(before) = before.filter(|before| stamps.is_some() && before.stamps == stamps) {
+        let as_before = |before: &&PointScan| {
+            let stamps = before.stamps.as_ref();
+            stamps.is_some_and(|stamps| stamps.are_current(vm_folder))
+        };
+        if let Some(before) = before.filter(as_before) {
             return before.clone();
         }
-        let is_link = stamp.is_some_and(|stamp| stamp.kind == FileType::Symlink);
-        let outcome = point_folder::read(self.root, self.label, vm, name, is_link);
+        let mut stamps = Stamps::take(vm_folder, name.as_ref());
+        let is_link = stamps
+            .folder()
+            .is_some_and(|stamp| stamp.kind == FileType::Symlink);
+        let mut outcome = point_folder::read(self.root, self.label, vm, name, is_link);
+        let mut kept = Vec::new();
+        if let Outcome::Point(point) = &mut outcome {
+            stamps.take_images(vm_folder, vm, point);
+            kept = snapshots::points(self.root, Arc::make_mut(point));
+        }
         // What could not be read may become readable without any time moving on.
         let is_sound = matches!(&outcome, Outcome::Point(point) if point.problems.is_empty());
-        let stamps = stamps.filter(|(point, toml)| {
-            is_sound
-                && self.is_settled(point)
-                && toml.as_ref().is_none_or(|toml| self.is_settled(toml))
-        });
-        PointScan { stamps, outcome }
+        let is_reliable = is_sound
+            && stamps.folder().is_some()
+            && stamps.iter().all(|stamp| self.is_settled(stamp));
+        PointScan {
+            stamps: is_reliable.then_some(stamps),
+            outcome,
+            snapshots: kept.into_iter().map(Arc::new).collect(),
+        }
     }
 
     /// Whether a later change is sure to show in the modification time. That of a link says
