@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets of iscsi-proto/fuzz and runs each for a time; fails when one finds something.
+# Builds the fuzz targets of iscsi-proto/fuzz and disk-image/fuzz and runs each for a time; fails when one finds something.
 #
 #   scripts/fuzz.sh [--jobs N] [SECONDS] [TARGET...]   20 s each, all targets, one after the other
 #   scripts/fuzz.sh --prove [SECONDS] [TARGET...]      plants each target's fault; it must be found (120 s)
@@ -12,12 +12,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 CARGO_FUZZ=0.13.2
-CRATE=iscsi-proto/fuzz
+CRATES=(iscsi-proto/fuzz disk-image/fuzz)
 WORK=target/fuzz
 ARTIFACTS=$WORK/artifacts
 # Bytes of the longest input, for each target: past it, inputs get slower and not better.
-declare -A MAX_LEN=([framing]=16384 [pdu]=384 [text]=17000 [login]=16384 [chap]=4096 [cdb]=2048 [session]=1024)
-TARGETS=(framing pdu text login chap cdb session)
+declare -A MAX_LEN=([framing]=16384 [pdu]=384 [text]=17000 [login]=16384 [chap]=4096 [cdb]=2048 [session]=1024
+    [qcow2]=256 [vhd]=256 [vhdx]=256 [vmdk]=256)
+TARGETS=(framing pdu text login chap cdb session qcow2 vhd vhdx vmdk)
 # Seconds for one input, megabytes for one process: more is a fault.
 INPUT_SECONDS=10
 MEMORY_MB=1024
@@ -77,14 +78,22 @@ build() {
     }
 }
 
+# The crate that has a target.
+crate_of() {
+    local crate
+    for crate in "${CRATES[@]}"; do
+        [[ ! -e $crate/fuzz_targets/$1.rs ]] || echo "$crate"
+    done
+}
+
 program() {
     echo "$1/$(rustc +nightly -vV | sed -n 's/^host: //p')/release/$2"
 }
 
-# Inputs to begin with, made from the captured dialogues of iscsi-proto/tests/vectors.
+# Inputs to begin with; those of iscsi-proto are made from the captured dialogues of iscsi-proto/tests/vectors.
 seed() {
     mkdir -p "$ARTIFACTS"
-    python3 -B "$CRATE/seeds.py" iscsi-proto/tests/vectors "$WORK/seeds"
+    python3 -B "${CRATES[0]}/seeds.py" iscsi-proto/tests/vectors "$WORK/seeds"
     local target
     for target in "$@"; do
         mkdir -p "$WORK/corpus/$target" "$WORK/seeds/$target"
@@ -104,8 +113,14 @@ run() {
     local seconds=$1 jobs=$2
     shift 2
     echo "building"
-    build "$CRATE" "$WORK/build"
-    local target failed=0
+    local target crate failed=0
+    for crate in "${CRATES[@]}"; do
+        for target in "$@"; do
+            [[ $(crate_of "$target") == "$crate" ]] || continue
+            build "$crate" "$WORK/build"
+            break
+        done
+    done
     printf '%-9s %12s %9s %10s %9s  %s\n' target executions exec/s coverage inputs result
     for target in "$@"; do
         while [[ $(jobs -rp | wc -l) -ge $jobs ]]; do
@@ -157,19 +172,21 @@ found() {
 
 # Each target on a copy of the sources that has its planted fault.
 prove() {
-    local seconds=$1 target failed=0 copy=$WORK/fault
+    local seconds=$1 target crate failed=0 copy=$WORK/fault
     ARTIFACTS=$WORK/fault-artifacts
     mkdir -p "$ARTIFACTS"
     shift 2
     printf '%-9s %-9s %8s  %s\n' target found seconds 'planted fault'
     for target in "$@"; do
-        local patch=$CRATE/faults/$target.patch before log=$WORK/fault-$target.log result=found
+        crate=$(crate_of "$target")
+        local patch=$crate/faults/$target.patch before log=$WORK/fault-$target.log result=found
         rm -rf "$copy" && mkdir -p "$copy" "$WORK/fault-corpus/$target"
-        git ls-files -z Cargo.toml Cargo.lock chap iscsi-proto | xargs -0 cp --parents -t "$copy"
-        # The copy is a workspace of the two crates alone.
-        sed -i '/^\[package\]/,$d; s/^members = .*/members = ["chap", "iscsi-proto"]/; /^recovery-mount = /d' "$copy/Cargo.toml"
+        git ls-files -z Cargo.toml Cargo.lock chap disk-image iscsi-proto | xargs -0 cp --parents -t "$copy"
+        # The copy is a workspace of the crates that are fuzzed alone.
+        sed -i '/^\[package\]/,$d; s/^members = .*/members = ["chap", "disk-image", "iscsi-proto"]/; /^recovery-mount = /d' \
+            "$copy/Cargo.toml"
         patch --quiet --strip=1 --directory="$copy" <"$patch"
-        build "$copy/$CRATE" "$WORK/build-fault" "$target"
+        build "$copy/$crate" "$WORK/build-fault" "$target"
         before=$SECONDS
         rm -rf "$WORK/fault-corpus/${target:?}"/*
         if fuzz "$(program "$WORK/build-fault" "$target")" "$target" "$seconds" "$log" \

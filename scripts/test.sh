@@ -71,10 +71,13 @@ step_script() {
 
 # The fuzz targets are a workspace of their own, for the nightly compiler.
 step_fuzz() {
-    cargo fmt --manifest-path iscsi-proto/fuzz/Cargo.toml --check
-    # Nothing is linked here, so libFuzzer need not be compiled: any file will do for it.
-    CUSTOM_LIBFUZZER_PATH=$PWD/README.md cargo clippy --locked --manifest-path iscsi-proto/fuzz/Cargo.toml \
-        --target-dir target/fuzz/lint --all-targets -- -D warnings
+    local crate
+    for crate in iscsi-proto disk-image; do
+        cargo fmt --manifest-path "$crate/fuzz/Cargo.toml" --check
+        # Nothing is linked here, so libFuzzer need not be compiled: any file will do for it.
+        CUSTOM_LIBFUZZER_PATH=$PWD/README.md cargo clippy --locked --manifest-path "$crate/fuzz/Cargo.toml" \
+            --target-dir target/fuzz/lint --all-targets -- -D warnings
+    done
     scripts/fuzz.sh 20
 }
 

@@ -1,0 +1,11 @@
+//! Images of vhd with any bytes changed: see `oracle` for what must hold.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use disk_image_fuzz::{oracle, store::Disk, vhd};
+use libfuzzer_sys::fuzz_target;
+
+static DISKS: LazyLock<Vec<Disk>> = LazyLock::new(vhd::disks);
+
+fuzz_target!(|input: &[u8]| oracle::check(&DISKS, input));
