@@ -173,7 +173,7 @@ where
     /// The next PDU; `None`: the connection has ended.
     pub(crate) async fn receive(&mut self) -> Option<Frame> {
         loop {
-            if let Some(frame) = self.framing.next(&mut self.input).unwrap() {
+            if let Some(frame) = self.received() {
                 return Some(frame);
             }
             if self.take(64 * 1024).await == 0 {
@@ -182,9 +182,14 @@ where
         }
     }
 
-    /// A PDU of which all bytes are here.
+    /// A PDU of which all bytes are here, but for a NOP-In that only tells how the command window stands (ITT and TTT reserved).
     pub(crate) fn received(&mut self) -> Option<Frame> {
-        self.framing.next(&mut self.input).unwrap()
+        loop {
+            let frame = self.framing.next(&mut self.input).unwrap()?;
+            if frame.bhs[0] != 0x20 || frame.bhs[16..24] != [0xff; 8] {
+                return Some(frame);
+            }
+        }
     }
 
     /// Takes at most so many bytes off the stream; 0: it has ended.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt as _;
@@ -20,13 +21,19 @@ const FAST: u8 = 0;
 const SLOW: u8 = 1;
 
 /// Bytes of each disk.
-const DISK: usize = 8 << 20;
+const DISK: usize = 4 << 20;
+
+/// What each of them holds, made once.
+fn disk() -> &'static [u8] {
+    static DISK_BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+    DISK_BYTES.get_or_init(|| content(DISK))
+}
 
 /// LUN 0 is a raw image. LUN 1 is an image whose data are in a file of their own, so that nothing but reads of the disk are slow.
 fn server() -> Process {
     let site = Site::new();
     let point = site.point();
-    std::fs::write(point.join("fast.raw"), content(DISK)).unwrap();
+    std::fs::write(point.join("fast.raw"), disk()).unwrap();
     let options = "data_file=slow.data,data_file_raw=on,preallocation=metadata";
     let made = Command::new("qemu-img")
         .args(["create", "-q", "-f", "qcow2", "-o", options, "slow.qcow2"])
@@ -34,7 +41,7 @@ fn server() -> Process {
         .current_dir(&point)
         .status();
     assert!(made.expect("qemu-img, of scripts/apt-tools.sh").success());
-    std::fs::write(point.join("slow.data"), content(DISK)).unwrap();
+    std::fs::write(point.join("slow.data"), disk()).unwrap();
     let disks = "[[disk]]\nfile = \"fast.raw\"\n[[disk]]\nfile = \"slow.qcow2\"\n";
     std::fs::write(point.join("point.toml"), disks).unwrap();
     site.serve(&slowly(&point.join("slow.data")))
@@ -91,14 +98,13 @@ fn at_once(mut took: Vec<Duration>) {
 
 async fn reads(peer: &mut ByHand<TcpStream>, count: u32) -> Vec<Duration> {
     let mut took = Vec::new();
-    let expected = content(DISK);
     for lba in 0..count {
         let begun = Instant::now();
         peer.read(FAST, 3, lba, 8).await;
         let frame = within(5, peer.receive()).await.unwrap();
         took.push(begun.elapsed());
         let at = lba as usize * 512;
-        assert_eq!(frame.data, expected[at..at + 4096]);
+        assert_eq!(frame.data, disk()[at..at + 4096]);
     }
     took
 }
@@ -146,7 +152,7 @@ async fn control_overtakes_a_disk_that_answers_after_ten_seconds() {
         (frame.bhs[0], frame.bhs[1], frame.bhs[19]),
         (0x25, 0x81, 60)
     );
-    assert_eq!(frame.data, content(DISK)[4000 * 512..4008 * 512]);
+    assert_eq!(frame.data, disk()[4000 * 512..4008 * 512]);
     assert!(begun.elapsed() >= ANSWERS_AFTER, "{:?}", begun.elapsed());
     // Those that were ended say nothing; the session of the same target is told of the reset with its next command.
     for ended in [&mut peer, &mut same_target] {
