@@ -154,7 +154,9 @@ fn proves(sent: &[u8], world: &World) -> bool {
     let right = has("CHAP_R", &|value| proofs.iter().any(|proof| same(proof, value)));
     let challenged =
         has("CHAP_I", &|_| true) && has("CHAP_C", &|value| decode(value) != Some(known::nonce().challenge.to_vec()));
-    let ours =
-        !has("TargetName", &|name| name.eq_ignore_ascii_case(if eve { known::TARGET } else { known::OTHER_TARGET }));
+    // The first request names the target for good; what stands behind the login may be anything.
+    let named = all.split('\0').find_map(|pair| pair.strip_prefix("TargetName="));
+    let other = if eve { known::TARGET } else { known::OTHER_TARGET };
+    let ours = named.is_none_or(|name| !name.eq_ignore_ascii_case(other));
     right && challenged && ours && has("CHAP_N", &|name| name == if eve { "eve" } else { "ini" })
 }
