@@ -171,9 +171,12 @@ impl Session {
         let pdu = TaskResponse::parse(&frame.bhs).expect("a task management response");
         let (function, lun) = self.tasks.get(&pdu.itt.0).map_or((0, 0), |task| (task.bhs[1] & 0x7f, task.lun()));
         let Kind::Manage { ended, surely } = self.answered(pdu.itt) else { panic!("another request") };
-        if !surely && function != 1 && pdu.response == 0 {
-            // It ran some time after it was made: whatever was there may have ended.
-            let hit = self.tasks.values_mut().filter(|task| task.is_scsi() && (function > 5 || task.lun() == lun));
+        if function != 1 && pdu.response == 0 {
+            // Where it was held back, whatever was there when it ran may have ended; where it waited for a
+            // number, what was immediate.
+            let hit = self.tasks.values_mut().filter(|task| {
+                task.is_scsi() && (!surely || task.bhs[0] & 0x40 != 0) && (function > 5 || task.lun() == lun)
+            });
             hit.for_each(|task| task.optional = true);
         }
         for itt in ended.into_iter().filter(|_| pdu.response == 0) {
