@@ -86,7 +86,8 @@ step_release() {
 }
 
 step_demo() {
-    target/release/itemlift demo --once
+    # Half a minute is what a newcomer is told.
+    timeout 30 target/release/itemlift demo --once
 }
 
 step_interop() {

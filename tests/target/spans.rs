@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use iscsi_proto::scsi::Lun;
 use serde_json::Value;
@@ -55,7 +56,7 @@ async fn a_command_is_logged_with_its_session_and_its_tag() {
         session.read(Lun::peripheral(0), 0, 8, 4096).await.unwrap();
         let tsih = server.sessions.list()[0].tsih;
         session.log_out().await.unwrap();
-        let command = within(5, async {
+        let command = within(30, async {
             loop {
                 let lines = log.lines();
                 let read =
@@ -63,7 +64,7 @@ async fn a_command_is_logged_with_its_session_and_its_tag() {
                 if let Some(line) = lines.iter().rfind(read) {
                     return line.clone();
                 }
-                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
         })
         .await;
