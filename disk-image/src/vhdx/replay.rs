@@ -148,3 +148,60 @@ impl ImageFile for Replayed {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folder::Folder;
+    use crate::store::Store;
+
+    /// Sectors of the file, and of the changes.
+    const SECTORS: u64 = 16;
+
+    #[test]
+    fn changes_lie_on_each_other_as_if_they_were_written_one_after_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let size = SECTORS * SECTOR as u64;
+        let mut number = 1_u64;
+        let mut below = |limit: u64| {
+            number = number
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (number >> 33) % limit
+        };
+        for round in 0..300 {
+            let mut expected = vec![0xff; SECTORS as usize * SECTOR];
+            std::fs::write(folder.path().join("file"), &expected).unwrap();
+            let store = Folder::open(folder.path()).unwrap();
+            let mut replayed = Replayed {
+                file: store.open(Path::new("file")).unwrap(),
+                patches: BTreeMap::new(),
+                size,
+            };
+            for byte in 1..8 {
+                let first = below(SECTORS);
+                let sectors = match byte % 2 {
+                    0 => 1,
+                    _ => 1 + below(SECTORS - first),
+                };
+                let content = (byte % 2 == 0).then(|| Box::new([byte; SECTOR]));
+                let (at, bytes) = (first * SECTOR as u64, sectors * SECTOR as u64);
+                let part = place(at, at + bytes).unwrap();
+                expected[part].fill(content.as_ref().map_or(0, |_| byte));
+                replayed.put(at, bytes, content);
+            }
+            let mut whole = vec![0; expected.len()];
+            replayed
+                .read_exact_at(0, &mut whole, Wait::Allowed)
+                .unwrap();
+            assert!(whole == expected, "round {round}");
+            let (at, end) = (below(size), below(size));
+            let part = place(at.min(end), at.max(end)).unwrap();
+            let mut piece = vec![0; part.len()];
+            replayed
+                .read_exact_at(at.min(end), &mut piece, Wait::Allowed)
+                .unwrap();
+            assert!(piece == expected[part], "round {round}: {at} and {end}");
+        }
+    }
+}
