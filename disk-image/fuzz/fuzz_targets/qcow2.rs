@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use disk_image_fuzz::{oracle, store::Disk, qcow2};
+use disk_image_fuzz::{oracle, qcow2, store::Disk};
 use libfuzzer_sys::fuzz_target;
 
 static DISKS: LazyLock<Vec<Disk>> = LazyLock::new(qcow2::disks);

@@ -18,7 +18,9 @@ const MOST_AT_ONCE: usize = 128 << 10;
 /// A disk opens or not; a read gives its bytes or names the first bad one in its range; what was read is the
 /// same when it is read again, in pieces, and without waiting. Without changes it is what was written.
 pub fn check(disks: &[store::Disk], input: &[u8]) {
-    let Some((choice, changes)) = input.split_first() else { return };
+    let Some((choice, changes)) = input.split_first() else {
+        return;
+    };
     let template = &disks[usize::from(*choice) % disks.len()];
     let memory = Memory::new(template, changes);
     let mut file = DiskFile {
@@ -30,16 +32,29 @@ pub fn check(disks: &[store::Disk], input: &[u8]) {
     };
     let cache = Arc::new(Cache::new(1 << 20));
     read(&memory, &file, &cache, template, changes.is_empty());
-    for snapshot in Disk::snapshots(&memory, &file).into_iter().flatten().take(3) {
+    for snapshot in Disk::snapshots(&memory, &file)
+        .into_iter()
+        .flatten()
+        .take(3)
+    {
         file.snapshot = Some(snapshot.id);
         read(&memory, &file, &cache, template, false);
     }
 }
 
-fn read(memory: &Memory, file: &DiskFile, cache: &Arc<Cache>, template: &store::Disk, is_good: bool) {
+fn read(
+    memory: &Memory,
+    file: &DiskFile,
+    cache: &Arc<Cache>,
+    template: &store::Disk,
+    is_good: bool,
+) {
     memory.read.store(0, Ordering::Relaxed);
     let opened = Disk::open(memory, file, cache);
-    assert!(memory.read.load(Ordering::Relaxed) <= MOST_TO_OPEN, "too much is read to open a disk");
+    assert!(
+        memory.read.load(Ordering::Relaxed) <= MOST_TO_OPEN,
+        "too much is read to open a disk"
+    );
     let disk = match opened {
         Ok(disk) => disk,
         Err(error) => {
@@ -51,7 +66,8 @@ fn read(memory: &Memory, file: &DiskFile, cache: &Arc<Cache>, template: &store::
     assert!(size > 0 && size <= 64 << 40 && size.is_multiple_of(disk.info().sector_size.into()));
     if is_good {
         let mut all = vec![0xaa; template.expected.len()];
-        disk.read_at(0, &mut all, Wait::Allowed).expect("nothing was changed");
+        disk.read_at(0, &mut all, Wait::Allowed)
+            .expect("nothing was changed");
         assert!(all == template.expected);
     }
     let length = template.expected.len().min(MOST_AT_ONCE);
@@ -63,7 +79,8 @@ fn read(memory: &Memory, file: &DiskFile, cache: &Arc<Cache>, template: &store::
             Err(ReadError::Damaged { offset, .. }) => {
                 assert!((from..from + whole.len() as u64).contains(&offset));
                 let good = &mut whole[..(offset - from) as usize];
-                disk.read_at(from, good, Wait::Allowed).expect("it is said to be good");
+                disk.read_at(from, good, Wait::Allowed)
+                    .expect("it is said to be good");
             }
             Err(error) => panic!("{error}"),
         }
@@ -82,7 +99,8 @@ fn same(disk: &Disk, from: u64, whole: &[u8]) {
             Err(ReadError::WouldBlock) => {}
             Err(error) => panic!("{error}"),
         }
-        disk.read_at(offset, piece, Wait::Allowed).expect("it was good");
+        disk.read_at(offset, piece, Wait::Allowed)
+            .expect("it was good");
         assert!(*piece == whole[at..at + piece.len()], "a piece at {offset}");
         // Spread over the range: each piece costs more than what is in it.
         at += piece.len() + whole.len() / 16;

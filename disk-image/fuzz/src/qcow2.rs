@@ -12,7 +12,13 @@ fn put<const N: usize>(file: &mut [u8], at: usize, value: [u8; N]) {
 /// A deflate stream of one cluster in one stored block.
 fn stored(content: &[u8]) -> Vec<u8> {
     let length = content.len() as u16;
-    [&[1][..], &length.to_le_bytes(), &(!length).to_le_bytes(), content].concat()
+    [
+        &[1][..],
+        &length.to_le_bytes(),
+        &(!length).to_le_bytes(),
+        content,
+    ]
+    .concat()
 }
 
 fn image(extended: bool) -> (Vec<u8>, Vec<u8>) {
@@ -29,7 +35,11 @@ fn image(extended: bool) -> (Vec<u8>, Vec<u8>) {
     put(&mut file, 40, (clusters as u64).to_be_bytes());
     put(&mut file, 60, 1_u32.to_be_bytes());
     put(&mut file, 64, (3 * clusters as u64).to_be_bytes());
-    put(&mut file, 72, if extended { 16_u64 } else { 0 }.to_be_bytes());
+    put(
+        &mut file,
+        72,
+        if extended { 16_u64 } else { 0 }.to_be_bytes(),
+    );
     put(&mut file, 96, 4_u32.to_be_bytes());
     put(&mut file, 100, 104_u32.to_be_bytes());
     put(&mut file, 104, 0xe279_2aca_u32.to_be_bytes());
@@ -43,9 +53,17 @@ fn image(extended: bool) -> (Vec<u8>, Vec<u8>) {
     for (index, byte) in [(0, 7), (1, 8)] {
         let at = data + index * clusters;
         let (entry, end) = (if extended { 16 } else { 8 }, (index + 1) * clusters);
-        put(&mut file, table + index * entry, (1 << 63 | at as u64).to_be_bytes());
+        put(
+            &mut file,
+            table + index * entry,
+            (1 << 63 | at as u64).to_be_bytes(),
+        );
         if extended {
-            put(&mut file, table + index * entry + 8, 0xffff_ffff_u64.to_be_bytes());
+            put(
+                &mut file,
+                table + index * entry + 8,
+                0xffff_ffff_u64.to_be_bytes(),
+            );
         }
         file[at..at + clusters].fill(byte);
         expected[index * clusters..end].fill(byte);
@@ -56,7 +74,11 @@ fn image(extended: bool) -> (Vec<u8>, Vec<u8>) {
         let compressed = stored(&[9; CLUSTER]);
         let at = 7 * CLUSTER;
         file[at..at + compressed.len()].copy_from_slice(&compressed);
-        put(&mut file, table + 24, (1 << 62 | 8 << 58 | at as u64).to_be_bytes());
+        put(
+            &mut file,
+            table + 24,
+            (1 << 62 | 8 << 58 | at as u64).to_be_bytes(),
+        );
         expected[3 * CLUSTER..4 * CLUSTER].fill(9);
     }
     // The snapshot has the same L1 table.
@@ -78,13 +100,26 @@ pub fn disks() -> Vec<Disk> {
         .map(|extended| {
             let (content, expected) = image(extended);
             let clusters = content.len() / 12;
-            let mut places = vec![0..512];
-            places.extend([1, 2, 3].map(|index| index * clusters..index * clusters + 128));
-            places.push(7 * clusters..7 * clusters + 64);
+            let tables = [1, 2, 3].map(|index| index * clusters..index * clusters + 128);
+            let compressed = 7 * clusters..7 * clusters + 64;
+            let places = [0..512, compressed].into_iter().chain(tables).collect();
             let no_seal = |_: &mut [u8]| {};
-            let file = Template { name: "disk.qcow2", content, places, seal: no_seal };
-            let base = Template { name: "base.raw", content: base.clone(), places: vec![], seal: no_seal };
-            Disk { files: vec![file, base], expected }
+            let file = Template {
+                name: "disk.qcow2",
+                content,
+                places,
+                seal: no_seal,
+            };
+            let base = Template {
+                name: "base.raw",
+                content: base.clone(),
+                places: vec![],
+                seal: no_seal,
+            };
+            Disk {
+                files: vec![file, base],
+                expected,
+            }
         })
         .into()
 }

@@ -48,7 +48,9 @@ impl Memory {
         }
         let files = disk.files.iter().zip(files);
         Memory {
-            files: files.map(|(template, content)| (template.name.into(), Arc::new(content))).collect(),
+            files: files
+                .map(|(template, content)| (template.name.into(), Arc::new(content)))
+                .collect(),
             read: Arc::default(),
         }
     }
@@ -56,7 +58,12 @@ impl Memory {
 
 /// Writes bytes at a place, counted over what is looked at in all files.
 fn change(disk: &Disk, files: &mut [Vec<u8>], place: usize, bytes: &[u8]) {
-    let all: usize = disk.files.iter().flat_map(|file| &file.places).map(Range::len).sum();
+    let all: usize = disk
+        .files
+        .iter()
+        .flat_map(|file| &file.places)
+        .map(Range::len)
+        .sum();
     let mut left = place % all.max(1);
     for (template, content) in disk.files.iter().zip(files) {
         for range in &template.places {
@@ -79,10 +86,16 @@ impl Store for Memory {
                 Component::Normal(name) => inside.push(name),
                 Component::CurDir => {}
                 Component::ParentDir if inside.pop() => {}
-                Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(OpenFault::Outside),
+                Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
+                    return Err(OpenFault::Outside);
+                }
             }
         }
-        let found = self.files.iter().position(|(name, _)| *name == inside).ok_or(OpenFault::Missing)?;
+        let found = self
+            .files
+            .iter()
+            .position(|(name, _)| *name == inside)
+            .ok_or(OpenFault::Missing)?;
         Ok(Box::new(MemoryFile {
             path: path.into(),
             id: found as u128,
@@ -124,7 +137,10 @@ impl ImageFile for MemoryFile {
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8], _: Wait) -> Result<(), Fault> {
         self.read.fetch_add(buf.len() as u64, Ordering::Relaxed);
-        let there = usize::try_from(offset).ok().and_then(|at| self.content.get(at..)).unwrap_or_default();
+        let there = usize::try_from(offset)
+            .ok()
+            .and_then(|at| self.content.get(at..))
+            .unwrap_or_default();
         let good = there.len().min(buf.len());
         buf[..good].copy_from_slice(&there[..good]);
         if good == buf.len() {
@@ -133,7 +149,9 @@ impl ImageFile for MemoryFile {
         Err(Fault::Damaged {
             good,
             path: Arc::clone(&self.path),
-            damage: Damage::Truncated { end: offset + good as u64 },
+            damage: Damage::Truncated {
+                end: offset + good as u64,
+            },
         })
     }
 }

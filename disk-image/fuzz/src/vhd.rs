@@ -7,7 +7,9 @@ const BYTES: usize = 64 << 10;
 const BLOCK: usize = 16 << 10;
 
 fn pattern(seed: u8) -> Vec<u8> {
-    (0..BYTES).map(|n| (n / 512) as u8 ^ (n as u8).wrapping_mul(seed)).collect()
+    (0..BYTES)
+        .map(|n| (n / 512) as u8 ^ (n as u8).wrapping_mul(seed))
+        .collect()
 }
 
 fn seal_all(file: &mut [u8]) {
@@ -40,7 +42,10 @@ pub fn disks() -> Vec<Disk> {
     child.parent = Some(Parent {
         id: [2; 16],
         name: "base.vhd",
-        locators: vec![(*b"W2ru", utf16(r".\base.vhd")), (*b"MacX", b"file://./x.vhd".to_vec())],
+        locators: vec![
+            (*b"W2ru", utf16(r".\base.vhd")),
+            (*b"MacX", b"file://./x.vhd".to_vec()),
+        ],
     });
     let mut expected = pattern(2);
     for at in [512, 20 << 10, 40 << 10] {
@@ -48,9 +53,15 @@ pub fn disks() -> Vec<Disk> {
         expected[at..at + 1536].fill(7);
     }
     vec![
-        Disk { files: vec![template("disk.vhd", fixed)], expected: pattern(1) },
         Disk {
-            files: vec![template("disk.vhd", child.bytes()), template("base.vhd", base.bytes())],
+            files: vec![template("disk.vhd", fixed)],
+            expected: pattern(1),
+        },
+        Disk {
+            files: vec![
+                template("disk.vhd", child.bytes()),
+                template("base.vhd", base.bytes()),
+            ],
             expected,
         },
     ]

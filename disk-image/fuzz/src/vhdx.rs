@@ -1,12 +1,16 @@
 //! VHDX images to begin with.
 
 use crate::store::{Disk, Template};
-use crate::vhdx_writer::{BAT_AT, Change, Image, LOG_AT, LOG_GUID, METADATA_AT, MIB, log_entry, seal};
+use crate::vhdx_writer::{
+    BAT_AT, Change, Image, LOG_AT, LOG_GUID, METADATA_AT, MIB, log_entry, seal,
+};
 
 const HEADERS: [usize; 2] = [64 << 10, 128 << 10];
 
 fn pattern(seed: u8) -> Vec<u8> {
-    (0..MIB).map(|n| (n / 512) as u8 ^ (n as u8).wrapping_mul(seed)).collect()
+    (0..MIB)
+        .map(|n| (n / 512) as u8 ^ (n as u8).wrapping_mul(seed))
+        .collect()
 }
 
 /// Only what a change can have reached without a new length.
@@ -16,8 +20,9 @@ fn seal_all(file: &mut [u8]) {
     }
     seal(&mut file[192 << 10..256 << 10]);
     for at in (LOG_AT..LOG_AT + (8 << 12)).step_by(4096) {
-        let length = u32::from_le_bytes(file[at + 8..at + 12].try_into().unwrap_or_default()) as usize;
-        if file[at..].starts_with(b"loge") && (1..=65536).contains(&length) {
+        let length =
+            u32::from_le_bytes(file[at + 8..at + 12].try_into().unwrap_or_default()) as usize;
+        if file[at..].starts_with(b"loge") && (4096..=65536).contains(&length) {
             seal(&mut file[at..at + length]);
         }
     }
@@ -50,7 +55,15 @@ pub fn disks() -> Vec<Disk> {
     let table: [u8; 4096] = std::array::from_fn(|n| pending[BAT_AT + n]);
     let length = pending.len() as u64;
     let first = log_entry(5, 0, length, &[Change::Data(BAT_AT as u64, &[0x5a; 4096])]);
-    let second = log_entry(6, 0, length, &[Change::Zero(BAT_AT as u64, 8192), Change::Data(BAT_AT as u64, &table)]);
+    let second = log_entry(
+        6,
+        0,
+        length,
+        &[
+            Change::Zero(BAT_AT as u64, 8192),
+            Change::Data(BAT_AT as u64, &table),
+        ],
+    );
     pending[LOG_AT..LOG_AT + first.len()].copy_from_slice(&first);
     pending[LOG_AT + first.len()..][..second.len()].copy_from_slice(&second);
     pending[BAT_AT..BAT_AT + 64].fill(0);
@@ -61,16 +74,28 @@ pub fn disks() -> Vec<Disk> {
     base.data_write = [2; 16];
     base.put(0, &pattern(2));
     let mut child = Image::new(MIB, 4096, 1 << 20);
-    child.child_of([2; 16], &[("relative_path", r".\base.vhdx"), ("volume_path", r"\\?\Volume{1}\x.vhdx")]);
+    child.child_of(
+        [2; 16],
+        &[
+            ("relative_path", r".\base.vhdx"),
+            ("volume_path", r"\\?\Volume{1}\x.vhdx"),
+        ],
+    );
     let mut expected = pattern(2);
     for at in [4096, 200 << 10, 900 << 10] {
         child.put(at, &[7; 12288]);
         expected[at..at + 12288].fill(7);
     }
     vec![
-        Disk { files: vec![template("disk.vhdx", pending)], expected: pattern(1) },
         Disk {
-            files: vec![template("disk.vhdx", child.bytes()), template("base.vhdx", base.bytes())],
+            files: vec![template("disk.vhdx", pending)],
+            expected: pattern(1),
+        },
+        Disk {
+            files: vec![
+                template("disk.vhdx", child.bytes()),
+                template("base.vhdx", base.bytes()),
+            ],
             expected,
         },
     ]

@@ -8,7 +8,9 @@ const SECTORS: usize = BYTES / 512;
 const GRAIN: usize = 4096;
 
 fn pattern(seed: u8) -> Vec<u8> {
-    (0..BYTES).map(|n| (n / 512) as u8 ^ (n as u8).wrapping_mul(seed)).collect()
+    (0..BYTES)
+        .map(|n| (n / 512) as u8 ^ (n as u8).wrapping_mul(seed))
+        .collect()
 }
 
 fn put<const N: usize>(file: &mut [u8], at: usize, value: [u8; N]) {
@@ -27,7 +29,14 @@ fn zlib(content: &[u8]) -> Vec<u8> {
         (a, (b + a) % 65521)
     });
     let sum = (b << 16 | a).to_be_bytes();
-    [&[0x78, 0x01, 1][..], &length.to_le_bytes(), &(!length).to_le_bytes(), content, &sum].concat()
+    [
+        &[0x78, 0x01, 1][..],
+        &length.to_le_bytes(),
+        &(!length).to_le_bytes(),
+        content,
+        &sum,
+    ]
+    .concat()
 }
 
 /// One file with its descriptor inside; every other grain is there.
@@ -37,7 +46,11 @@ fn monolithic(is_stream: bool) -> (Vec<u8>, Vec<u8>) {
     let mut file = vec![0; 40 << 9];
     file[..4].copy_from_slice(b"KDMV");
     put(&mut file, 4, 3_u32.to_le_bytes());
-    put(&mut file, 8, if is_stream { 0x3_0001_u32 } else { 7 }.to_le_bytes());
+    put(
+        &mut file,
+        8,
+        if is_stream { 0x3_0001_u32 } else { 7 }.to_le_bytes(),
+    );
     put(&mut file, 12, (SECTORS as u64).to_le_bytes());
     put(&mut file, 20, (GRAIN as u64 / 512).to_le_bytes());
     put(&mut file, 28, 1_u64.to_le_bytes());
@@ -48,7 +61,12 @@ fn monolithic(is_stream: bool) -> (Vec<u8>, Vec<u8>) {
     put(&mut file, 64, 40_u64.to_le_bytes());
     file[73..77].copy_from_slice(b"\n \r\n");
     put(&mut file, 77, u16::from(is_stream).to_le_bytes());
-    let text = descriptor("monolithicSparse", 5, None, &["RW 128 SPARSE \"disk.vmdk\""]);
+    let text = descriptor(
+        "monolithicSparse",
+        5,
+        None,
+        &["RW 128 SPARSE \"disk.vmdk\""],
+    );
     file[512..512 + text.len()].copy_from_slice(text.as_bytes());
     for at in [directory, redundant] {
         put_sector(&mut file, at, table);
@@ -81,8 +99,15 @@ fn monolithic(is_stream: bool) -> (Vec<u8>, Vec<u8>) {
 
 fn template(name: &'static str, content: Vec<u8>, places: &[(usize, usize)]) -> Template {
     let length = content.len();
-    let places = places.iter().map(|(at, bytes)| (*at).min(length)..(at + bytes).min(length));
-    Template { name, places: places.collect(), content, seal: |_| {} }
+    let places = places
+        .iter()
+        .map(|(at, bytes)| (*at).min(length)..(at + bytes).min(length));
+    Template {
+        name,
+        places: places.collect(),
+        content,
+        seal: |_| {},
+    }
 }
 
 /// In one file; a stream; flat, COWD and seSparse on each other.
@@ -90,12 +115,24 @@ pub fn disks() -> Vec<Disk> {
     let mut disks: Vec<Disk> = [false, true]
         .map(|is_stream| {
             let (content, expected) = monolithic(is_stream);
-            let places = [(0, 80), (512, 400), (24 << 9, 8), (26 << 9, 64), (40 << 9, 40), (content.len() - 1024, 80)];
-            Disk { files: vec![template("disk.vmdk", content, &places)], expected }
+            let places = [
+                (0, 80),
+                (512, 400),
+                (24 << 9, 8),
+                (26 << 9, 64),
+                (40 << 9, 40),
+                (content.len() - 1024, 80),
+            ];
+            Disk {
+                files: vec![template("disk.vmdk", content, &places)],
+                expected,
+            }
         })
         .into();
     let mut expected = pattern(4);
-    let sectors: Vec<Option<Vec<u8>>> = (0..SECTORS).map(|n| (n % 5 == 0).then(|| vec![n as u8; 512])).collect();
+    let sectors: Vec<Option<Vec<u8>>> = (0..SECTORS)
+        .map(|n| (n % 5 == 0).then(|| vec![n as u8; 512]))
+        .collect();
     for (n, sector) in sectors.iter().enumerate() {
         if let Some(content) = sector {
             expected[n * 512..(n + 1) * 512].copy_from_slice(content);
@@ -116,10 +153,27 @@ pub fn disks() -> Vec<Disk> {
         }
     }
     let text = |kind, id, parent, line: &str| descriptor(kind, id, parent, &[line]).into_bytes();
-    let top = text("seSparse", 3, Some((2, "middle.vmdk")), "RW 128 SESPARSE \"top-se.vmdk\"");
-    let middle = text("vmfsSparse", 2, Some((1, "base.vmdk")), "RW 128 VMFSSPARSE \"middle-delta.vmdk\"");
+    let top = text(
+        "seSparse",
+        3,
+        Some((2, "middle.vmdk")),
+        "RW 128 SESPARSE \"top-se.vmdk\"",
+    );
+    let middle = text(
+        "vmfsSparse",
+        2,
+        Some((1, "base.vmdk")),
+        "RW 128 VMFSSPARSE \"middle-delta.vmdk\"",
+    );
     let base = text("vmfs", 1, None, "RW 128 VMFS \"base-flat.vmdk\"");
-    let header = &[(0, 220), (512, 40), (2048, 16), (2560, 64), (4096, 16), (4608, 256)];
+    let header = &[
+        (0, 220),
+        (512, 40),
+        (2048, 16),
+        (2560, 64),
+        (4096, 16),
+        (4608, 256),
+    ];
     disks.push(Disk {
         files: vec![
             template("disk.vmdk", top, &[(0, 600)]),
