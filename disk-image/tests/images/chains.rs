@@ -167,3 +167,25 @@ fn base_in_another_folder_of_the_source() {
         assert_same(&source.disk(name), &content(3 << 20, 15), name);
     }
 }
+
+#[test]
+fn qcow2_over_an_image_of_another_format() {
+    for (format, name) in [
+        ("vpc", "base.vhd"),
+        ("vhdx", "base.vhdx"),
+        ("vmdk", "base.vmdk"),
+    ] {
+        let source = Source::new();
+        source.convert(&content(3 << 20, 17), &format!("-O {format}"), name);
+        qemu_img(
+            &source,
+            &format!("create -q -f qcow2 -b {name} -F {format} top.qcow2"),
+        );
+        qemu_io(&source, "top.qcow2", &["write -P 1 100k 300k"]);
+        assert_same(
+            &source.disk("top.qcow2"),
+            &qemu_view(&source, "top.qcow2", "qcow2"),
+            format,
+        );
+    }
+}

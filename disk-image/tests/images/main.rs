@@ -11,6 +11,7 @@ mod changes;
 mod damage;
 mod oracle;
 mod qcow2;
+mod scale;
 mod snapshots;
 mod source;
 mod vhd;
