@@ -67,6 +67,17 @@ fn a_size_that_is_no_multiple_of_the_sector() {
 }
 
 #[test]
+fn sectors_that_are_stated_otherwise_than_the_image_has_them() {
+    let source = Source::new();
+    qemu_img(&source, "create -q -f vhdx disk.vhdx 8M");
+    assert_eq!(source.disk().info().sector_size, 512);
+    source.write("point.toml", "sector_size = 4096");
+    assert!(source.refusal().contains("the image has sectors of 512"));
+    source.write("point.toml", "sector_size = 512");
+    assert_eq!(source.disk().info().sector_size, 512);
+}
+
+#[test]
 fn headers_that_promise_what_the_file_does_not_hold() {
     let gigabytes = 0x0fff_ffff_u32.to_be_bytes();
     refuses("disk.qcow2", &header(&[(36, &gigabytes)]), "over the limit");
