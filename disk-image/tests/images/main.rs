@@ -22,4 +22,5 @@ mod vhdx_log;
 mod vhdx_writer;
 mod vmdk;
 mod vmdk_damage;
+mod vmdk_esx;
 mod vmdk_writer;
