@@ -26,7 +26,7 @@ impl Session {
             return Err(RejectReason::ProtocolError);
         }
         // RFC 7143 §4.2.2.1: immediate commands have no window, so there is a limit of their own.
-        let full = self.immediate_tasks() >= IMMEDIATE_COMMANDS;
+        let full = self.immediate_tasks >= IMMEDIATE_COMMANDS;
         if command.immediate && (full || self.held_from().is_some()) {
             return Err(RejectReason::TooManyImmediate);
         }

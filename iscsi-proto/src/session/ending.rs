@@ -27,12 +27,14 @@ impl Session {
     }
 
     pub(super) fn enter(&mut self, itt: Itt, task: Task) {
+        self.immediate_tasks += usize::from(task.immediate);
         self.tasks.insert(itt, task);
     }
 
     /// Takes a task off the table and out of the queues, with everything that is out for it.
     pub(super) fn remove(&mut self, itt: Itt, out: &mut Outbox) -> Option<Task> {
         let task = self.tasks.remove(&itt)?;
+        self.immediate_tasks -= usize::from(task.immediate);
         match &task.work {
             Work::Transfer(transfer) => {
                 self.reads.drop_pieces(transfer, out);

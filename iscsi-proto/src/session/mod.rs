@@ -49,6 +49,8 @@ pub(crate) struct Session {
     cid: Cid,
     window: Window,
     tasks: BTreeMap<Itt, Task>,
+    /// Those of `tasks` that are immediate: each PDU that leaves tells how much of the window the others take.
+    immediate_tasks: usize,
     reads: Reads,
     /// Tasks with data to send, the longest ready first.
     ready: VecDeque<Itt>,
@@ -96,6 +98,7 @@ impl Session {
             cid: request.cid,
             window: Window::new(request.cmd_sn, COMMAND_WINDOW),
             tasks: BTreeMap::new(),
+            immediate_tasks: 0,
             reads: Reads::default(),
             ready: VecDeque::new(),
             soliciting: VecDeque::new(),
@@ -233,7 +236,7 @@ impl Session {
 
     /// ExpCmdSN and MaxCmdSN as they stand now.
     pub(crate) fn numbers(&mut self) -> Numbers {
-        let under_way = self.tasks.len() - self.immediate_tasks();
+        let under_way = self.tasks.len() - self.immediate_tasks;
         let free = COMMAND_WINDOW.saturating_sub(u32::try_from(under_way).unwrap_or(u32::MAX));
         Numbers {
             exp_cmd_sn: self.window.expected(),
@@ -245,10 +248,6 @@ impl Session {
     /// RFC 7143 §4.3: a discovery session takes SendTargets and logout; all else MUST be rejected.
     fn is_discovery(&self) -> bool {
         self.identity.kind == SessionKind::Discovery
-    }
-
-    fn immediate_tasks(&self) -> usize {
-        self.tasks.values().filter(|task| task.immediate).count()
     }
 
     fn next_ttt(&mut self) -> Ttt {
