@@ -141,10 +141,10 @@ impl<S> Driver<S> {
             self.machine.read_done(wanted.id, Err(fault));
             return 0;
         };
-        let asked = Instant::now();
+        let asked = self.meter.last_hot.take().unwrap_or_else(Instant::now);
         match medium.read_hot(wanted, &self.memory.buffers) {
             Hot::Done(outcome) => {
-                self.meter.hot.record(asked.elapsed());
+                self.meter.read_in_place(asked);
                 let read = outcome.as_ref().map_or(0, bytes::Bytes::len);
                 self.machine.read_done(wanted.id, outcome);
                 read

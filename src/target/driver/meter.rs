@@ -17,8 +17,10 @@ const FOLD_TURNS: u32 = 64;
 /// What was counted since it was last added up.
 pub(super) struct Meter {
     metrics: Arc<Metrics>,
-    pub(super) hot: Latencies,
+    hot: Latencies,
     pub(super) cold: Latencies,
+    /// When the latest read of this turn was done in place. The next one begins there: the clock is read once for each, not twice.
+    pub(super) last_hot: Option<Instant>,
     command: Latencies,
     pub(super) received: u64,
     pub(super) sent: u64,
@@ -35,6 +37,7 @@ impl Meter {
             metrics,
             hot: Latencies::default(),
             cold: Latencies::default(),
+            last_hot: None,
             command: Latencies::default(),
             received: 0,
             sent: 0,
@@ -42,6 +45,13 @@ impl Meter {
             in_flight: 0,
             turns: 0,
         }
+    }
+
+    /// A read that was asked for then has been done in place.
+    pub(super) fn read_in_place(&mut self, asked: Instant) {
+        let now = Instant::now();
+        self.hot.record(now.saturating_duration_since(asked));
+        self.last_hot = Some(now);
     }
 
     /// A command's status is on its way out.
@@ -66,13 +76,20 @@ impl Meter {
 
 /// One event for each command: at `debug` what went wrong, at `trace` everything.
 fn tell(ended: &Ended, took: Duration) {
-    let (status, sense) = ended.end.names();
-    let command = ended.opcode.and_then(command_name).unwrap_or("other");
+    // Looked up only if somebody listens: this is for every read.
+    let command = || ended.opcode.and_then(command_name).unwrap_or("other");
     let itt = ended.itt.0;
     if ended.end == CommandEnd::Good {
-        trace!(itt, command, status, ?took, "command");
+        trace!(
+            itt,
+            command = command(),
+            status = ended.end.names().0,
+            ?took,
+            "command"
+        );
     } else {
-        debug!(itt, command, status, sense, ?took, "command");
+        let (status, sense) = ended.end.names();
+        debug!(itt, command = command(), status, sense, ?took, "command");
     }
 }
 

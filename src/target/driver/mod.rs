@@ -209,7 +209,7 @@ where
                 idle = false;
                 spent += self.effect(effect);
             }
-            let mut now = None;
+            let mut now = self.meter.last_hot.take();
             while self.outbox.has_room()
                 && let Some(pdu) = self.machine.poll_transmit()
             {
