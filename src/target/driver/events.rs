@@ -9,14 +9,14 @@ use std::time::Instant;
 use iscsi_proto::ShutDown;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
-use super::{Done, Driver};
+use super::Driver;
 use crate::target::limits::INPUT_ROOM;
 
 /// The first thing that came.
 pub(super) enum Event {
     Received(usize),
-    Sent,
-    Done(Done),
+    /// Something was sent, or work was done.
+    Progress,
     Ordered,
     Ends(ShutDown),
     TimeIsUp,
@@ -27,25 +27,17 @@ impl<S> Driver<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    /// Sends, and looks for whatever has come: work done, orders, input, time. That something was sent comes last: a peer that
-    /// takes all it gets must not keep a revoke or a NOP-Out waiting.
+    /// Sends, and looks for whatever has come: orders, time, work done, input. What a peer can bring about without end comes last, and
+    /// a disk that is never idle does not keep input waiting: a revoke, a deadline and a NOP-Out have their turn whatever flows.
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         let sent = match self.poll_send(cx) {
             Poll::Ready(Err(error)) => return Poll::Ready(Event::Failed(error)),
             Poll::Ready(Ok(())) => {
                 self.last_sent = Instant::now();
-                Poll::Ready(Event::Sent)
+                true
             }
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => false,
         };
-        match self.work.poll_join_next(cx) {
-            Poll::Ready(Some(Ok(done))) => return Poll::Ready(Event::Done(done)),
-            // Work panics on nothing that comes from outside; should it ever, the connection goes, not the server.
-            Poll::Ready(Some(Err(error))) => {
-                return Poll::Ready(Event::Failed(io::Error::other(error)));
-            }
-            Poll::Ready(None) | Poll::Pending => {}
-        }
         if let Some(session) = &mut self.session
             && session.orders.poll(cx).is_ready()
         {
@@ -56,16 +48,29 @@ where
         {
             return Poll::Ready(Event::Ends(why));
         }
+        if self.poll_timer(cx).is_ready() {
+            return Poll::Ready(Event::TimeIsUp);
+        }
+        let mut progress = sent;
+        while let Poll::Ready(Some(work)) = self.work.poll_join_next(cx) {
+            match work {
+                Ok(done) => self.done(done),
+                // Work panics on nothing that comes from outside; should it ever, the connection goes, not the server.
+                Err(error) => return Poll::Ready(Event::Failed(io::Error::other(error))),
+            }
+            progress = true;
+        }
         if self.machine.wants_input() && self.inbox.len() < 2 * INPUT_ROOM {
             self.inbox.reserve(self.memory.input_room());
             if let Poll::Ready(read) = pin!(self.stream.read_buf(&mut self.inbox)).poll(cx) {
                 return Poll::Ready(read.map_or_else(Event::Failed, Event::Received));
             }
         }
-        if self.poll_timer(cx).is_ready() {
-            return Poll::Ready(Event::TimeIsUp);
+        if progress {
+            Poll::Ready(Event::Progress)
+        } else {
+            Poll::Pending
         }
-        sent
     }
 
     /// `Ready` when something was sent; `Pending` when there is nothing to send, too.

@@ -246,13 +246,7 @@ where
                 self.meter.received += count as u64;
                 self.memory.used();
             }
-            Event::Sent => {}
-            Event::Done(done) => {
-                self.done(done);
-                while let Some(Ok(done)) = self.work.try_join_next() {
-                    self.done(done);
-                }
-            }
+            Event::Progress => {}
             Event::Ordered => self.follow_orders(),
             Event::Ends(why) => self.shut_down(why),
             Event::TimeIsUp => return self.handle_time(),
