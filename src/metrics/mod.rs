@@ -1,7 +1,7 @@
 //! What the server counts, for Prometheus.
 //!
-//! Connections count for themselves and add it up here when they are about to wait, or after some turns: a handful of relaxed
-//! additions, no lock. Everything has a fixed place, so nothing that a peer sends can make this grow.
+//! Connections count for themselves and add it up here some times a second: a handful of relaxed additions, no lock.
+//! Everything has a fixed place, so nothing that a peer sends can make this grow.
 
 mod export;
 mod latency;

@@ -141,7 +141,7 @@ fn value(samples: &Samples, series: &str) -> f64 {
     samples.get(series).copied().unwrap_or_default()
 }
 
-/// Connections add up what they have counted when they are about to wait, which is soon.
+/// Connections add up what they have counted ten times a second.
 async fn until(server: &TestServer, series: &str, wanted: f64) -> Samples {
     let wait = async {
         loop {
@@ -167,7 +167,7 @@ async fn the_counters_move_as_the_traffic_does() {
     let read_10 = r#"itemlift_commands_total{command="READ(10)",status="GOOD",sense=""}"#;
     let commands =
         r#"itemlift_pdus_received_total{pdu="SCSI Command",response="accepted",reason=""}"#;
-    let before = until(&server, commands, 1.0).await;
+    let before = until(&server, "itemlift_command_seconds_count", 1.0).await;
     assert_eq!(value(&before, read_10), 0.0);
     for _ in 0..23 {
         session.submit(LUN, READ_10, 4096).await.unwrap();

@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::time::Instant;
 
 use iscsi_proto::ShutDown;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -76,6 +77,7 @@ where
         // The nexus ends first, then the session: who waits to take its place must not meet it. Neither waits for the socket.
         drop(self.machine);
         drop(self.session);
+        drop(self.meter);
         if polite {
             linger(self.stream).await;
         }
@@ -83,9 +85,15 @@ where
 
     async fn send_rest(&mut self) -> std::io::Result<()> {
         while let Some(pdu) = self.machine.poll_transmit() {
+            let now = Instant::now();
+            if let Some(ended) = &pdu.ends {
+                self.meter.ended(ended, now);
+            }
             self.outbox.push(pdu);
             while !self.outbox.is_empty() {
-                poll_fn(|cx| self.outbox.poll_write(Pin::new(&mut self.stream), cx)).await?;
+                let stream = &mut self.stream;
+                let count = poll_fn(|cx| self.outbox.poll_write(Pin::new(stream), cx)).await?;
+                self.meter.sent(count, now);
             }
         }
         poll_fn(|cx| Pin::new(&mut self.stream).poll_flush(cx)).await

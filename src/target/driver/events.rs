@@ -3,7 +3,7 @@
 use std::future::Future as _;
 use std::io;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use iscsi_proto::ShutDown;
@@ -30,12 +30,9 @@ where
     /// Sends, and looks for whatever has come: orders, time, work done, input. What a peer can bring about without end comes last, and
     /// a disk that is never idle does not keep input waiting: a revoke, a deadline and a NOP-Out have their turn whatever flows.
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        let sent = match self.poll_send(cx) {
+        let mut progress = match self.poll_send(cx) {
             Poll::Ready(Err(error)) => return Poll::Ready(Event::Failed(error)),
-            Poll::Ready(Ok(())) => {
-                self.last_sent = Instant::now();
-                true
-            }
+            Poll::Ready(Ok(())) => true,
             Poll::Pending => false,
         };
         if let Some(session) = &mut self.session
@@ -51,7 +48,6 @@ where
         if self.poll_timer(cx).is_ready() {
             return Poll::Ready(Event::TimeIsUp);
         }
-        let mut progress = sent;
         while let Poll::Ready(Some(work)) = self.work.poll_join_next(cx) {
             match work {
                 Ok(done) => self.done(done),
@@ -78,10 +74,10 @@ where
         let mut stream = Pin::new(&mut self.stream);
         if !self.outbox.is_empty() {
             self.unflushed = true;
-            return self
-                .outbox
-                .poll_write(stream, cx)
-                .map(|written| written.map(|count| self.meter.sent += count as u64));
+            let count = ready!(self.outbox.poll_write(stream, cx))?;
+            self.last_sent = Instant::now();
+            self.meter.sent(count, self.last_sent);
+            return Poll::Ready(Ok(()));
         }
         if self.unflushed {
             let flushed = stream.as_mut().poll_flush(cx);
@@ -103,6 +99,7 @@ where
             self.shut_down.map(|(_, until)| until),
             self.stall_deadline(),
             self.memory.tidy_at(),
+            self.meter.fold_at(),
         ];
         if let Some(wanted) = wanted.into_iter().flatten().min()
             && (self.rung || wanted < self.timer.deadline().into_std())

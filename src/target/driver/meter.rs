@@ -1,4 +1,4 @@
-//! What one connection counts, added up for the server when the connection is about to wait.
+//! What one connection counts, added up for the server some times a second.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,8 +11,9 @@ use tracing::{debug, trace};
 use super::Driver;
 use crate::metrics::{Latencies, Metrics};
 
-/// Turns after which a connection that never waits adds up what it has counted.
-const FOLD_TURNS: u32 = 64;
+/// How long a connection keeps what it has counted to itself. All connections add up in the same places of memory, so doing it each
+/// time that one is about to wait would cost each of them more than the counting.
+const FOLD_TIME: Duration = Duration::from_millis(100);
 
 /// What was counted since it was last added up.
 pub(super) struct Meter {
@@ -22,13 +23,14 @@ pub(super) struct Meter {
     /// When the latest read of this turn was done in place. The next one begins there: the clock is read once for each, not twice.
     pub(super) last_hot: Option<Instant>,
     command: Latencies,
-    pub(super) received: u64,
-    pub(super) sent: u64,
+    received: u64,
+    sent: u64,
     /// Bytes of disks sent, as last told.
     read: u64,
     /// Bytes in memory, as last told.
     in_flight: u64,
-    turns: u32,
+    /// When to add up; `None` while there is nothing new.
+    fold_at: Option<Instant>,
 }
 
 impl Meter {
@@ -43,7 +45,7 @@ impl Meter {
             sent: 0,
             read: 0,
             in_flight: 0,
-            turns: 0,
+            fold_at: None,
         }
     }
 
@@ -63,14 +65,48 @@ impl Meter {
         tell(ended, took.unwrap_or_default());
     }
 
-    /// Whether it is time to add up, with or without a pause.
-    pub(super) fn is_due(&mut self) -> bool {
-        self.turns += 1;
-        self.turns >= FOLD_TURNS
+    /// Bytes have come in.
+    pub(super) fn received(&mut self, bytes: usize) {
+        self.received += bytes as u64;
+        self.fold_at
+            .get_or_insert_with(|| Instant::now() + FOLD_TIME);
     }
 
-    pub(super) fn is_pending(&self) -> bool {
-        self.turns > 0
+    /// Bytes have been sent.
+    pub(super) fn sent(&mut self, bytes: usize, now: Instant) {
+        self.sent += bytes as u64;
+        self.fold_at.get_or_insert(now + FOLD_TIME);
+    }
+
+    pub(super) fn fold_at(&self) -> Option<Instant> {
+        self.fold_at
+    }
+
+    fn tell_in_flight(&mut self, held: u64) {
+        let before = std::mem::replace(&mut self.in_flight, held);
+        if held != before {
+            // Wraps around where it falls, and back.
+            let change = held.wrapping_sub(before);
+            self.metrics.in_flight.fetch_add(change, Ordering::Relaxed);
+        }
+    }
+
+    /// Adds up what does not come from the machine.
+    fn fold(&mut self) {
+        let metrics = &self.metrics;
+        self.hot.fold_into(&metrics.hot);
+        self.cold.fold_into(&metrics.cold);
+        self.command.fold_into(&metrics.command);
+        fold(&mut self.received, &metrics.bytes.received);
+        fold(&mut self.sent, &metrics.bytes.sent);
+    }
+}
+
+impl Drop for Meter {
+    /// However a connection ends, it holds nothing any more.
+    fn drop(&mut self) {
+        self.fold();
+        self.tell_in_flight(0);
     }
 }
 
@@ -94,40 +130,31 @@ fn tell(ended: &Ended, took: Duration) {
 }
 
 impl<S> Driver<S> {
-    /// Adds up what was counted.
-    pub(super) fn fold(&mut self) {
+    /// Adds up what was counted, when it is time.
+    pub(super) fn fold_if_due(&mut self, now: Instant) {
+        if self.meter.fold_at.is_some_and(|at| at <= now) {
+            self.fold();
+        }
+    }
+
+    fn fold(&mut self) {
         let meter = &mut self.meter;
-        meter.turns = 0;
-        let metrics = &meter.metrics;
-        self.machine.take_counts(|counted| metrics.counted(counted));
-        meter.hot.fold_into(&metrics.hot);
-        meter.cold.fold_into(&metrics.cold);
-        meter.command.fold_into(&metrics.command);
-        fold(&mut meter.received, &metrics.bytes.received);
-        fold(&mut meter.sent, &metrics.bytes.sent);
+        meter.fold_at = None;
+        meter.fold();
+        self.machine
+            .take_counts(|counted| meter.metrics.counted(counted));
         let (_, read) = self.machine.progress();
         let mut news = read.saturating_sub(std::mem::replace(&mut meter.read, read));
-        fold(&mut news, &metrics.bytes.read);
+        fold(&mut news, &meter.metrics.bytes.read);
         let held = u64::from(self.machine.read_memory()) + self.outbox.bytes() as u64;
         meter.tell_in_flight(held);
     }
 
-    /// Adds up the last counts of a connection that is over.
+    /// Adds up the last counts of a connection that is over, but for its last words.
     pub(super) fn fold_last(&mut self) {
         self.machine.end_counts();
         self.fold();
         self.meter.tell_in_flight(0);
-    }
-}
-
-impl Meter {
-    fn tell_in_flight(&mut self, held: u64) {
-        let before = std::mem::replace(&mut self.in_flight, held);
-        if held != before {
-            // Wraps around where it falls, and back.
-            let change = held.wrapping_sub(before);
-            self.metrics.in_flight.fetch_add(change, Ordering::Relaxed);
-        }
     }
 }
 

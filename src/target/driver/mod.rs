@@ -174,13 +174,7 @@ where
             }
             let event = poll_fn(|cx| match self.poll_event(cx) {
                 Poll::Pending if busy => Poll::Ready(None),
-                event => {
-                    // Nothing to do: time to add up.
-                    if event.is_pending() && self.meter.is_pending() {
-                        self.fold();
-                    }
-                    event.map(Some)
-                }
+                event => event.map(Some),
             });
             if let Some(event) = event.await
                 && let Some(end) = self.handle(event)
@@ -194,9 +188,6 @@ where
     /// more to do.
     fn turn(&mut self) -> Result<bool, iscsi_proto::Error> {
         let mut spent = 0;
-        if self.meter.is_due() {
-            self.fold();
-        }
         loop {
             if !self.inbox.is_empty() && self.machine.wants_input() {
                 self.machine.receive(Instant::now(), &mut self.inbox)?;
@@ -243,7 +234,7 @@ where
         match event {
             Event::Received(0) => return Some(End::PeerClosed),
             Event::Received(count) => {
-                self.meter.received += count as u64;
+                self.meter.received(count);
                 self.memory.used();
             }
             Event::Progress => {}
@@ -280,6 +271,7 @@ where
             self.machine.handle_timeout(now);
         }
         self.tidy(now);
+        self.fold_if_due(now);
         None
     }
 
