@@ -182,6 +182,11 @@ where
         }
     }
 
+    /// Whether nothing is left of what came in but whole PDUs that were taken.
+    pub(crate) fn is_between_pdus(&self) -> bool {
+        self.input.is_empty()
+    }
+
     /// A PDU of which all bytes are here, but for a NOP-In that only tells how the command window stands (ITT and TTT reserved).
     pub(crate) fn received(&mut self) -> Option<Frame> {
         loop {

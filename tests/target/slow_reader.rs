@@ -161,6 +161,22 @@ async fn a_logout_overtakes_data_and_ends_it() {
     assert!(server.sessions.list().is_empty());
 }
 
+#[tokio::test]
+async fn a_session_that_breaks_ends_with_a_whole_pdu() {
+    let server = server().await;
+    let bundle = server.grant().await;
+    let mut peer = ByHand::log_in(narrow(server.plain).await, &bundle, 1).await;
+    clog(&mut peer).await;
+    // A login request after login.
+    peer.immediate([0x43, 0x87], 0, 9, 0).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    while let Some(frame) = within(5, peer.receive()).await {
+        assert_eq!((frame.bhs[0], frame.bhs[19]), (0x25, 77));
+    }
+    assert!(peer.is_between_pdus());
+    assert!(server.sessions.list().is_empty());
+}
+
 /// The longest of 100 reads.
 async fn slowest(peer: &mut ByHand<TcpStream>) -> Duration {
     let mut slowest = Duration::ZERO;

@@ -84,17 +84,21 @@ where
     }
 
     async fn send_rest(&mut self) -> std::io::Result<()> {
-        while let Some(pdu) = self.machine.poll_transmit() {
+        loop {
             let now = Instant::now();
-            if let Some(ended) = &pdu.ends {
-                self.meter.ended(ended, now);
-            }
-            self.outbox.push(pdu);
+            // First what was taken before: the connection ends with a whole PDU.
             while !self.outbox.is_empty() {
                 let stream = &mut self.stream;
                 let count = poll_fn(|cx| self.outbox.poll_write(Pin::new(stream), cx)).await?;
                 self.meter.sent(count, now);
             }
+            let Some(pdu) = self.machine.poll_transmit() else {
+                break;
+            };
+            if let Some(ended) = &pdu.ends {
+                self.meter.ended(ended, now);
+            }
+            self.outbox.push(pdu);
         }
         poll_fn(|cx| Pin::new(&mut self.stream).poll_flush(cx)).await
     }
