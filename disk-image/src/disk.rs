@@ -11,6 +11,10 @@ use crate::image::Image;
 use crate::qcow2::Snapshot;
 use crate::store::{Fault, FileId, Store};
 
+/// Images asked in a read that must not wait. One that needs more is left to a thread that may spend the time: where each
+/// sector comes from another image of a long chain, finding them takes seconds though all tables are in memory.
+const MAX_STEPS_IN_MEMORY: usize = 512;
+
 /// One open disk. Reads take no lock that is held during I/O, so any number may run at once.
 #[derive(Debug)]
 pub struct Disk {
@@ -126,8 +130,9 @@ impl Disk {
         }
         let mut at = offset;
         let mut rest = buf;
+        let mut steps = 0;
         while !rest.is_empty() {
-            let filled = self.read_some(at, rest, wait)?;
+            let filled = self.read_some(at, rest, wait, &mut steps)?;
             at += filled as u64;
             rest = rest.get_mut(filled..).unwrap_or_default();
         }
@@ -136,9 +141,19 @@ impl Disk {
 
     /// Fills the start of `buf`, which is not empty, from the first image that has it. Goes down
     /// the chain by a loop: its length costs no stack.
-    fn read_some(&self, offset: u64, buf: &mut [u8], wait: Wait) -> Result<usize, ReadError> {
+    fn read_some(
+        &self,
+        offset: u64,
+        buf: &mut [u8],
+        wait: Wait,
+        steps: &mut usize,
+    ) -> Result<usize, ReadError> {
         let mut length = buf.len();
         for image in &self.layers {
+            *steps += 1;
+            if wait == Wait::Never && *steps > MAX_STEPS_IN_MEMORY {
+                return Err(ReadError::WouldBlock);
+            }
             let part = buf.get_mut(..length).unwrap_or_default();
             match image.read_some(offset, part, wait) {
                 Ok(Found::Filled(count)) => return Ok(count),

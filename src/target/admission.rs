@@ -1,5 +1,6 @@
 //! Who may hold a connection: counts in all, for each address, and of strangers.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::Ordering::Relaxed;
@@ -231,7 +232,11 @@ impl Counts {
     /// fills the house makes room for one who does not. Returns what ends it.
     fn make_room(&mut self, fewer: usize) -> Option<AbortHandle> {
         let crowd = self.by_network.values_mut();
-        let crowd = crowd.max_by_key(|here| here.strangers.len())?;
+        // Of addresses with as many, the one that has had its oldest the longest: it had its chance to say who it is.
+        let crowd = crowd.max_by_key(|here| {
+            let oldest = here.strangers.keys().next().copied();
+            (here.strangers.len(), Reverse(oldest))
+        })?;
         if crowd.strangers.len() <= fewer {
             return None;
         }

@@ -1,5 +1,7 @@
 //! Images that are based on others.
 
+use disk_image::{ReadError, Wait};
+
 use crate::source::{Source, assert_same, content, qemu_img, qemu_io, qemu_view};
 
 #[test]
@@ -142,6 +144,34 @@ fn sixty_four_images() {
         &qemu_view(&source, "63.qcow2", "qcow2"),
         "64 images",
     );
+}
+
+#[test]
+fn what_lies_in_too_many_pieces_is_left_to_a_thread_that_may_wait() {
+    let source = Source::new();
+    source.write("base.raw", content(256 << 10, 14));
+    qemu_img(
+        &source,
+        "create -f qcow2 -b base.raw -F raw -o cluster_size=512 top.qcow2",
+    );
+    // Every other sector: 512 runs, and two images are asked for half of them.
+    let writes: Vec<String> = (0..256)
+        .map(|n| format!("write -q -P {} {}k 512", n % 251 + 1, n))
+        .collect();
+    qemu_io(
+        &source,
+        "top.qcow2",
+        &writes.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
+    let expected = qemu_view(&source, "top.qcow2", "qcow2");
+    let disk = source.disk("top.qcow2");
+    let mut read = vec![0; 256 << 10];
+    disk.read_at(0, &mut read, Wait::Allowed).unwrap();
+    assert!(read == expected);
+    let hot = disk.read_at(0, &mut read, Wait::Never);
+    assert!(matches!(hot, Err(ReadError::WouldBlock)), "{hot:?}");
+    disk.read_at(0, &mut read[..64 << 10], Wait::Never).unwrap();
+    assert!(read[..64 << 10] == expected[..64 << 10]);
 }
 
 #[test]
