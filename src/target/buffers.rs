@@ -12,10 +12,10 @@ use memmap2::MmapMut;
 use super::limits::{READ_BYTES, SPARE_BUFFER_BYTES};
 
 /// Bytes in the buffers of each class. A 4 KiB read must not hold a quarter of a MiB.
-const CLASSES: [usize; 4] = [4 * 1024, 16 * 1024, 64 * 1024, READ_BYTES];
+const CLASSES: [usize; 5] = [4 * 1024, 16 * 1024, 64 * 1024, 128 * 1024, READ_BYTES];
 
-/// Bytes from which on a buffer is the system's and not the allocator's: the class of the largest reads.
-const MAPPED_FROM: usize = READ_BYTES;
+/// Bytes from which on a buffer is the system's and not the allocator's: the classes of large reads.
+const MAPPED_FROM: usize = 128 * 1024;
 
 /// One connection's spare buffers.
 #[derive(Clone, Debug, Default)]

@@ -104,8 +104,9 @@ pub const POOL_SHARE: u64 = 64;
 /// A connection that has used less memory for so long gives back what it did not use.
 pub const QUIET_TIME: Duration = Duration::from_secs(1);
 
-/// Spare read buffers that one connection keeps, in bytes. Let go when they were not used for [`QUIET_TIME`].
-pub const SPARE_BUFFER_BYTES: usize = 2 * 1024 * 1024;
+/// Spare read buffers that one connection keeps, in bytes: as much as it can have in use, so that a full pipeline does not map and
+/// unmap memory all the time. Let go when they were not used for [`QUIET_TIME`].
+pub const SPARE_BUFFER_BYTES: usize = iscsi_proto::limits::READ_BUDGET as usize;
 
 /// How long an old session may take to end when its initiator logs in again (reinstatement).
 pub const REINSTATEMENT_TIME: Duration = Duration::from_secs(2);
