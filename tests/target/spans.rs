@@ -7,6 +7,7 @@ use std::time::Duration;
 use iscsi_proto::scsi::Lun;
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
+use tracing::subscriber::NoSubscriber;
 
 use crate::support::{Place, log_in, within};
 
@@ -45,6 +46,9 @@ async fn a_command_is_logged_with_its_session_and_its_tag() {
         .json()
         .flatten_event(true)
         .finish();
+    // While there is one dispatcher only, tracing asks the thread that first comes to an event whether anybody listens, for
+    // all threads and for good; that may be another test's thread. Of two it asks both.
+    let _second = tracing::Dispatch::new(NoSubscriber::default());
     // Everything of this test runs on this thread.
     let _logging = tracing::subscriber::set_default(subscriber);
     let server = Place::new().serve().await;
