@@ -121,7 +121,7 @@ run() {
             break
         done
     done
-    printf '%-9s %12s %9s %10s %9s  %s\n' target executions exec/s coverage inputs result
+    printf '%-9s %12s %9s %9s %10s %9s  %s\n' target executions exec/s 'CPU s' coverage inputs result
     for target in "$@"; do
         while [[ $(jobs -rp | wc -l) -ge $jobs ]]; do
             wait -n || true
@@ -137,16 +137,17 @@ run() {
 
 # Runs one target and prints its row.
 one() {
-    local target=$1 seconds=$2 log=$WORK/$1.log passed=$WORK/$1.passed program result=passed
+    local target=$1 seconds=$2 log=$WORK/$1.log passed=$WORK/$1.passed used=$WORK/$1.cpu program result=passed
+    local TIMEFORMAT=%U
     program=$(program "$WORK/build" "$target")
     rm -f "$passed"
-    if fuzz "$program" "$target" "$seconds" "$log" "$WORK/corpus/$target" "$WORK/seeds/$target"; then
+    if { time fuzz "$program" "$target" "$seconds" "$log" "$WORK/corpus/$target" "$WORK/seeds/$target"; } 2>"$used"; then
         : >"$passed"
     else
         result=$(found "$target" "$program" "$log")
     fi
-    printf '%-9s %12s %9s %10s %9s  %s\n' "$target" \
-        "$(stat_of number_of_executed_units "$log")" "$(stat_of average_exec_per_sec "$log")" \
+    printf '%-9s %12s %9s %9s %10s %9s  %s\n' "$target" \
+        "$(stat_of number_of_executed_units "$log")" "$(stat_of average_exec_per_sec "$log")" "$(<"$used")" \
         "$(growth "$log")" "$(stat_of new_units_added "$log")" "$result"
 }
 

@@ -10,6 +10,25 @@ use crate::store::{Fault, ImageFile};
 /// Bytes of a table that are read and kept at a time, or up to the table's end.
 pub(crate) const SLICE_BYTES: u64 = 4096;
 
+/// Whether sector `first` stands here as its bitmap has it, and how many bytes in a row do as it
+/// does, from byte `within` of it; `wanted` are enough.
+pub(crate) fn sector_run(
+    first: u64,
+    within: u64,
+    sector_bytes: u64,
+    wanted: u64,
+    is_here: impl Fn(u64) -> Result<bool, Fault>,
+) -> Result<(bool, u64), Fault> {
+    let here = is_here(first)?;
+    let mut length = sector_bytes - within;
+    let mut next = first + 1;
+    while length < wanted && is_here(next)? == here {
+        length += sector_bytes;
+        next += 1;
+    }
+    Ok((here, length))
+}
+
 /// The pieces of one image.
 #[derive(Debug)]
 pub(crate) struct Pieces {

@@ -11,7 +11,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::by_hand::ByHand;
 use crate::support::{Place, TestServer, content, within};
-use crate::tls::client;
+use crate::tls::{client, identity};
 
 /// Bytes in 100 ms at 100 Mbit/s, the slowest line on which a NOP-Out still has to be answered in 100 ms.
 const LINE: usize = 100_000_000 / 8 / 10;
@@ -88,10 +88,7 @@ async fn a_nop_is_answered_within_100_ms_of_line_time() {
 async fn a_nop_is_answered_within_100_ms_of_line_time_under_tls() {
     let server = server().await;
     let bundle = server.grant().await;
-    let identity = (
-        bundle.client_cert_pem.as_str(),
-        bundle.client_key_pem.reveal(),
-    );
+    let identity = identity(&bundle);
     let client = client(
         &bundle,
         Some(identity),

@@ -45,6 +45,11 @@ pub(crate) fn client(
     TlsConnector::from(Arc::new(config))
 }
 
+/// What a grant's client shows: its certificate and key.
+pub(crate) fn identity(bundle: &Bundle) -> (&str, &str) {
+    (&bundle.client_cert_pem, bundle.client_key_pem.reveal())
+}
+
 pub(crate) async fn connect(
     server: &TestServer,
     client: &TlsConnector,
@@ -119,10 +124,7 @@ async fn an_ended_grant_is_told_by_the_alert() {
         (&expired, AlertDescription::CertificateExpired),
     ];
     for (bundle, wanted) in expectations {
-        let identity = (
-            bundle.client_cert_pem.as_str(),
-            bundle.client_key_pem.reveal(),
-        );
+        let identity = identity(bundle);
         for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
             for alpn in [ISCSI, &[b"http/1.1"], &[]] {
                 let client = client(bundle, Some(identity), alpn, version);
@@ -151,10 +153,7 @@ async fn an_ended_grant_is_told_by_the_alert() {
 async fn without_alpn_the_certificate_picks_the_plane() {
     let server = Place::new().serve().await;
     let bundle = server.grant().await;
-    let identity = (
-        bundle.client_cert_pem.as_str(),
-        bundle.client_key_pem.reveal(),
-    );
+    let identity = identity(&bundle);
     let version = &rustls::version::TLS12;
     let stream = connect(&server, &client(&bundle, Some(identity), &[], version))
         .await
@@ -179,10 +178,7 @@ async fn without_alpn_the_certificate_picks_the_plane() {
 async fn a_handshake_is_never_resumed() {
     let server = Place::new().serve().await;
     let bundle = server.grant().await;
-    let identity = (
-        bundle.client_cert_pem.as_str(),
-        bundle.client_key_pem.reveal(),
-    );
+    let identity = identity(&bundle);
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let client = client(&bundle, Some(identity), ISCSI, version);
         for _ in 0..3 {

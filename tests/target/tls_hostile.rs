@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::support::{Place, TestServer, connector, log_in, within};
-use crate::tls::{alert, client, connect};
+use crate::tls::{alert, client, connect, identity};
 
 const ISCSI: &[&[u8]] = &[b"iscsi"];
 
@@ -136,10 +136,7 @@ async fn junk_in_a_session() {
 async fn a_handshake_may_come_a_byte_at_a_time() {
     let server = Place::new().serve().await;
     let bundle = server.grant().await;
-    let identity = (
-        bundle.client_cert_pem.as_str(),
-        bundle.client_key_pem.reveal(),
-    );
+    let identity = identity(&bundle);
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let (ours, theirs) = tokio::io::duplex(1);
         let mut upstream = TcpStream::connect(server.tls).await.unwrap();
@@ -272,10 +269,7 @@ async fn certificates_of_other_authorities_open_nothing() {
 async fn protocols_that_nobody_speaks() {
     let server = Place::new().serve().await;
     let bundle = server.grant().await;
-    let identity = (
-        bundle.client_cert_pem.as_str(),
-        bundle.client_key_pem.reveal(),
-    );
+    let identity = identity(&bundle);
     let long = [b'x'; 255];
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         for name in [
@@ -356,10 +350,7 @@ async fn renegotiation_is_refused() {
 async fn there_are_no_tickets_and_there_is_no_early_data() {
     let server = Place::new().serve().await;
     let bundle = server.grant().await;
-    let identity = (
-        bundle.client_cert_pem.as_str(),
-        bundle.client_key_pem.reveal(),
-    );
+    let identity = identity(&bundle);
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let client = client(&bundle, Some(identity), ISCSI, version);
         for _ in 0..2 {

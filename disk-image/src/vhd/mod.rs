@@ -18,7 +18,7 @@ use crate::disk::{Found, Wait, shorter};
 use crate::error::{Damage, OpenFault};
 use crate::guid::Guid;
 use crate::parent::Parent;
-use crate::pieces::{Pieces, Table};
+use crate::pieces::{Pieces, Table, sector_run};
 use crate::store::{Fault, ImageFile};
 
 /// Bytes in a sector, always.
@@ -165,14 +165,6 @@ impl Blocks {
             let [byte] = self.pieces.entry(file, &bitmap, sector / 8, wait)?;
             Ok(byte << (sector % 8) & 0x80 != 0)
         };
-        let mut next = within / SECTOR;
-        let here = is_here(next)?;
-        let mut length = SECTOR - within % SECTOR;
-        next += 1;
-        while length < wanted && is_here(next)? == here {
-            length += SECTOR;
-            next += 1;
-        }
-        Ok((here, length))
+        sector_run(within / SECTOR, within % SECTOR, SECTOR, wanted, is_here)
     }
 }

@@ -24,7 +24,7 @@ use crate::disk::{Found, Wait, shorter};
 use crate::error::{Damage, OpenFault};
 use crate::guid::Guid;
 use crate::parent::{Identity, Parent, windows_names};
-use crate::pieces::{Pieces, Table};
+use crate::pieces::{Pieces, Table, sector_run};
 use crate::store::{Fault, ImageFile};
 
 /// An open VHDX image.
@@ -140,14 +140,9 @@ impl Vhdx {
             let [byte] = self.pieces.entry(&*self.file, &bitmap, bit / 8, wait)?;
             Ok(byte >> (bit % 8) & 1 == 1)
         };
-        let first = offset / sector_bytes;
-        let here = is_here(first)?;
-        let mut length = sector_bytes - offset % sector_bytes;
-        let mut next = first + 1;
-        while length < part.len() as u64 && is_here(next)? == here {
-            length += sector_bytes;
-            next += 1;
-        }
+        let (first, within) = (offset / sector_bytes, offset % sector_bytes);
+        let wanted = part.len() as u64;
+        let (here, length) = sector_run(first, within, sector_bytes, wanted, is_here)?;
         let length = shorter(part.len(), length);
         if !here {
             return Ok(Found::Below(length));
