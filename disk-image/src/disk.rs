@@ -62,6 +62,9 @@ pub enum Wait {
     Never,
     /// May block and may spend time on decompression: only on a thread made for that.
     Allowed,
+    /// As [`Allowed`](Wait::Allowed), and nobody has asked for the bytes yet: what comes into the cache on the way is counted
+    /// as read ahead until somebody does.
+    Ahead,
 }
 
 /// What one image holds at the start of a range.

@@ -70,6 +70,11 @@ pub enum Damage {
         /// Where the data begins in the file.
         at: u64,
     },
+    /// Somebody else was reading the same, and did not come to an end.
+    #[error(
+        "reading it was given up because of a fault of itemlift's own; the log says which, and reading again may help"
+    )]
+    GivenUp,
 }
 
 /// A disk's image, or a file it depends on, cannot be used.

@@ -29,7 +29,7 @@ mod vhd;
 mod vhdx;
 mod vmdk;
 
-pub use cache::Cache;
+pub use cache::{Cache, Counts, Owner, Piece};
 pub use disk::{Disk, DiskFile, DiskInfo, Wait};
 pub use error::{Damage, OpenError, OpenFault, ReadError};
 pub use folder::{Entry, Folder, Stamp};

@@ -91,7 +91,7 @@ impl LocalFile {
     fn check_unchanged(&self, wait: Wait) -> Result<(), Fault> {
         let sync = match wait {
             Wait::Never => AtFlags::STATX_DONT_SYNC,
-            Wait::Allowed => AtFlags::empty(),
+            Wait::Allowed | Wait::Ahead => AtFlags::empty(),
         };
         match Stamp::of(&self.fd, sync) {
             Ok(now) if now == self.opened => Ok(()),
@@ -121,7 +121,7 @@ impl ImageFile for LocalFile {
     fn read_exact_at(&self, offset: u64, buf: &mut [u8], wait: Wait) -> Result<(), Fault> {
         match wait {
             Wait::Never => self.read_cached(offset, buf)?,
-            Wait::Allowed => self.read_blocking(offset, buf)?,
+            Wait::Allowed | Wait::Ahead => self.read_blocking(offset, buf)?,
         }
         self.check_unchanged(wait)
     }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::cache::{Cache, ImageId, Key, Piece};
+use bytes::Bytes;
+
+use crate::cache::{Cache, Owner, Piece};
 use crate::disk::Wait;
 use crate::error::Damage;
 use crate::store::{Fault, ImageFile};
@@ -32,16 +34,14 @@ pub(crate) fn sector_run(
 /// The pieces of one image.
 #[derive(Debug)]
 pub(crate) struct Pieces {
-    cache: Arc<Cache>,
-    id: ImageId,
+    owner: Owner,
 }
 
 impl Pieces {
     /// For an image that is being opened.
     pub(crate) fn new(cache: &Arc<Cache>) -> Pieces {
         Pieces {
-            id: cache.new_image(),
-            cache: Arc::clone(cache),
+            owner: Owner::new(cache),
         }
     }
 
@@ -52,17 +52,24 @@ impl Pieces {
         at: u64,
         bytes: u64,
         wait: Wait,
-    ) -> Result<Arc<[u8]>, Fault> {
-        let key = self.key(Piece::Table(at));
-        if let Some(piece) = self.cache.get(&key) {
-            return Ok(piece);
+    ) -> Result<Bytes, Fault> {
+        let piece = Piece::Table(at.into());
+        let read = |wait| {
+            let mut slice = vec![0; usize::try_from(bytes).unwrap_or_default()];
+            file.read_exact_at(at, &mut slice, wait)
+                .map_err(Fault::for_all_of_it)?;
+            Ok(slice)
+        };
+        if wait != Wait::Never {
+            // Whoever waits for data needs its table now.
+            return self
+                .owner
+                .fetch(piece, file.path(), wait, || read(Wait::Allowed));
         }
-        let mut piece = vec![0; usize::try_from(bytes).unwrap_or_default()];
-        file.read_exact_at(at, &mut piece, wait)
-            .map_err(Fault::for_all_of_it)?;
-        let piece: Arc<[u8]> = piece.into();
-        self.cache.insert(key, Arc::clone(&piece));
-        Ok(piece)
+        match self.owner.get(piece) {
+            Some(slice) => Ok(slice),
+            None => Ok(self.owner.put(piece, read(wait)?)),
+        }
     }
 
     /// An entry of a table, of `N` bytes; their order is the caller's business. Slices are cut from
@@ -94,31 +101,17 @@ impl Pieces {
         entry.copied().ok_or_else(invalid)
     }
 
-    /// Decoded data, by what names its encoded form. What is not kept yet is left to a thread that
-    /// may spend the time.
+    /// Decoded data, by what names its encoded form in `file`. What is not kept yet is left to a thread that may spend the time;
+    /// `decode` may wait.
     pub(crate) fn decoded(
         &self,
+        file: &dyn ImageFile,
         name: u64,
         wait: Wait,
         decode: impl FnOnce() -> Result<Vec<u8>, Fault>,
-    ) -> Result<Arc<[u8]>, Fault> {
-        let key = self.key(Piece::Cluster(name));
-        if let Some(piece) = self.cache.get(&key) {
-            return Ok(piece);
-        }
-        if wait == Wait::Never {
-            return Err(Fault::WouldBlock);
-        }
-        let piece: Arc<[u8]> = decode()?.into();
-        self.cache.insert(key, Arc::clone(&piece));
-        Ok(piece)
-    }
-
-    fn key(&self, piece: Piece) -> Key {
-        Key {
-            image: self.id,
-            piece,
-        }
+    ) -> Result<Bytes, Fault> {
+        self.owner
+            .fetch(Piece::Data(name.into()), file.path(), wait, decode)
     }
 }
 

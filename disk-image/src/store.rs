@@ -43,6 +43,12 @@ pub trait ImageFile: Debug + Send + Sync {
     /// [`Fault::WouldBlock`] with [`Wait::Never`] when a byte is not in memory, and the first bad
     /// byte when one cannot be read.
     fn read_exact_at(&self, offset: u64, buf: &mut [u8], wait: Wait) -> Result<(), Fault>;
+
+    /// Whether a sequential reader gains when what comes next is read with [`Wait::Ahead`]: whatever stands behind it keeps its
+    /// bytes in the [`Cache`](crate::Cache). The kernel does as much for local files.
+    fn gains_by_reading_ahead(&self) -> bool {
+        false
+    }
 }
 
 /// Tells a file from the others of its store, whatever names it has there.
@@ -50,7 +56,7 @@ pub trait ImageFile: Debug + Send + Sync {
 pub struct FileId(pub u128);
 
 /// A read that did not give all its bytes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Fault {
     /// Not in memory, and waiting was not allowed.
     WouldBlock,

@@ -14,6 +14,7 @@ mod snapshot;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use memmap2::{Mmap, MmapMut};
 use tracing::warn;
 
@@ -208,22 +209,23 @@ impl Qcow2 {
     }
 
     /// A decoded cluster. One that is not kept yet is left to a thread that may spend the time.
-    fn cluster(&self, compressed: &Compressed, wait: Wait) -> Result<Arc<[u8]>, Fault> {
-        self.pieces.decoded(compressed.entry, wait, || {
-            // The count of sectors may reach beyond the end of the file; the data does not.
-            let there = self
-                .file
-                .size()
-                .saturating_sub(compressed.at)
-                .min(compressed.length);
-            let mut input = vec![0; usize::try_from(there).unwrap_or_default()];
-            self.file
-                .read_exact_at(compressed.at, &mut input, wait)
-                .map_err(Fault::for_all_of_it)?;
-            let length = usize::try_from(self.header.cluster_bytes()).unwrap_or_default();
-            let cluster = inflate::inflate(self.header.compression, &input, length);
-            cluster.ok_or_else(|| self.not_decompressed(compressed))
-        })
+    fn cluster(&self, compressed: &Compressed, wait: Wait) -> Result<Bytes, Fault> {
+        self.pieces
+            .decoded(&*self.file, compressed.entry, wait, || {
+                // The count of sectors may reach beyond the end of the file; the data does not.
+                let there = self
+                    .file
+                    .size()
+                    .saturating_sub(compressed.at)
+                    .min(compressed.length);
+                let mut input = vec![0; usize::try_from(there).unwrap_or_default()];
+                self.file
+                    .read_exact_at(compressed.at, &mut input, Wait::Allowed)
+                    .map_err(Fault::for_all_of_it)?;
+                let length = usize::try_from(self.header.cluster_bytes()).unwrap_or_default();
+                let cluster = inflate::inflate(self.header.compression, &input, length);
+                cluster.ok_or_else(|| self.not_decompressed(compressed))
+            })
     }
 
     fn not_decompressed(&self, compressed: &Compressed) -> Fault {

@@ -3,8 +3,7 @@
 //! Every entry is checked when it is used, so that one bad entry costs the grain, or the grains of
 //! the one table, that it describes.
 
-use std::sync::Arc;
-
+use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::{cowd, sesparse};
@@ -254,10 +253,10 @@ impl Sparse {
         at: u64,
         index: u64,
         wait: Wait,
-    ) -> Result<Arc<[u8]>, Fault> {
-        self.pieces.decoded(at, wait, || {
+    ) -> Result<Bytes, Fault> {
+        self.pieces.decoded(file, at, wait, || {
             let mut marker = [0; MARKER_BYTES as usize];
-            file.read_exact_at(at, &mut marker, wait)
+            file.read_exact_at(at, &mut marker, Wait::Allowed)
                 .map_err(Fault::for_all_of_it)?;
             let [a, b, c, d, e, f, g, h, length @ ..] = marker;
             let sector = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
@@ -271,7 +270,7 @@ impl Sparse {
                 }));
             }
             let mut input = vec![0; usize::try_from(length).unwrap_or_default()];
-            file.read_exact_at(at + MARKER_BYTES, &mut input, wait)
+            file.read_exact_at(at + MARKER_BYTES, &mut input, Wait::Allowed)
                 .map_err(Fault::for_all_of_it)?;
             let grain_bytes = usize::try_from(self.grain_bytes).unwrap_or_default();
             inflate(&input, grain_bytes).ok_or_else(|| file.fault(Damage::Compressed { at }))
