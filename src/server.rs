@@ -117,6 +117,7 @@ impl Server {
             sources: config.source.iter().map(SourceConfig::label).collect(),
             sessions,
             metrics: Arc::clone(plane.metrics()),
+            places: Arc::clone(plane.places()),
             authority,
             token,
             site: config.site.as_str().into(),

@@ -14,8 +14,9 @@ use super::AppState;
 use super::body::JsonBody;
 use super::error::{ApiError, ErrorBody};
 use super::handout::{self, Handout};
+use super::opening;
 use crate::grant::{self, Caller, GrantId, GrantedDisk, NewGrant};
-use crate::point::{CatalogError, PointRef};
+use crate::point::PointRef;
 
 const NOT_MADE: &str = "no grant was made";
 
@@ -85,6 +86,7 @@ pub struct CreatedGrant {
         (status = 413, body = ErrorBody),
         (status = 429, body = ErrorBody, description = "too many active grants"),
         (status = 501, body = ErrorBody, description = "no mount script for this platform"),
+        (status = 503, body = ErrorBody, description = "a source does not answer"),
     )
 )]
 pub(super) async fn create(
@@ -145,32 +147,32 @@ pub(super) async fn create(
 /// Looks the point up and opens its disks, to learn their sizes and that they can be served.
 async fn find_point(state: &AppState, asked: CreateGrant) -> Result<NewGrant, ApiError> {
     let catalog = Arc::clone(&state.catalog);
-    let look = move || -> Result<NewGrant, CatalogError> {
-        let point = catalog.find(&asked.vm, &PointRef::from(asked.point.as_str()))?;
-        let disks = catalog.open_disks(&point)?;
-        let disks = (0..).zip(&disks).map(|(lun, disk)| {
-            let info = disk.info();
-            GrantedDisk {
-                lun,
-                name: info.name.clone(),
-                size: info.size,
-                sector_size: info.sector_size,
-            }
-        });
-        Ok(NewGrant {
-            vm: point.vm.clone(),
-            point: point.id.clone(),
-            source: point.source.clone(),
-            disks: disks.collect(),
-            lifetime: grant::LIFETIME,
-            by: "itemlift".into(),
-        })
-    };
-    // Folders and image headers may lie on slow storage.
-    tokio::task::spawn_blocking(look)
+    // Folders may lie on slow storage.
+    let find = move || catalog.find(&asked.vm, &PointRef::from(asked.point.as_str()));
+    let point = tokio::task::spawn_blocking(find)
         .await
         .map_err(|error| ApiError::internal(NOT_MADE, &error))?
-        .map_err(|error| ApiError::because(NOT_MADE, error))
+        .map_err(|error| ApiError::because(NOT_MADE, error))?;
+    let disks = opening::disks(state, &point)
+        .await
+        .map_err(|error| error.into_api(NOT_MADE))?;
+    let disks = (0..).zip(&disks).map(|(lun, disk)| {
+        let info = disk.info();
+        GrantedDisk {
+            lun,
+            name: info.name.clone(),
+            size: info.size,
+            sector_size: info.sector_size,
+        }
+    });
+    Ok(NewGrant {
+        vm: point.vm.clone(),
+        point: point.id.clone(),
+        source: point.source.clone(),
+        disks: disks.collect(),
+        lifetime: grant::LIFETIME,
+        by: "itemlift".into(),
+    })
 }
 
 /// Revokes a grant that could not be handed out.

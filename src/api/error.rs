@@ -114,6 +114,7 @@ impl From<CatalogError> for Cause {
             CatalogError::UnknownVm { .. }
             | CatalogError::UnknownPoint { .. }
             | CatalogError::UnknownDisk { .. } => StatusCode::NOT_FOUND,
+            CatalogError::Silent { .. } => StatusCode::SERVICE_UNAVAILABLE,
             CatalogError::Ambiguous { .. }
             | CatalogError::TwoNewest { .. }
             | CatalogError::Unusable { .. }

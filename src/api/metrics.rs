@@ -44,7 +44,7 @@ fn sources(state: &AppState) -> Vec<(String, [u64; 3])> {
     let (points, problems) = state.catalog.latest();
     let configured = state.sources.iter().map(|source| (source.clone(), [0; 3]));
     let mut sources: BTreeMap<String, [u64; 3]> = configured.collect();
-    for point in points {
+    for point in points.iter() {
         if let Some([all, with_problems, _]) = sources.get_mut(&point.source) {
             *all += 1;
             *with_problems += u64::from(!point.problems.is_empty());

@@ -11,6 +11,7 @@ mod handout;
 mod health;
 mod metrics;
 pub mod openapi;
+mod opening;
 mod own_grant;
 mod points;
 mod sessions;
@@ -29,7 +30,7 @@ use crate::grant::Grants;
 use crate::grant::authority::Authority;
 use crate::metrics::Metrics;
 use crate::point::Catalog;
-use crate::target::Sessions;
+use crate::target::{Places, Sessions};
 pub use create_grant::{CreateGrant, CreatedGrant, Platform};
 pub use error::{ApiError, ErrorBody, Problem};
 pub use grants::GrantView;
@@ -53,6 +54,8 @@ pub struct AppState {
     pub sessions: Arc<Sessions>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Places for what may block.
+    pub places: Arc<Places>,
     /// What certificates are issued and scripts signed with.
     pub authority: Arc<Authority>,
     /// What a client must show.

@@ -1,14 +1,19 @@
 //! Sources, and what is wrong with what lies in them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 
 use super::AppState;
 use super::error::{ApiError, ErrorBody};
-use crate::point::{Catalog, CatalogError, Filter, RecoveryPoint};
+use super::opening::{self, NotOpened};
+use crate::point::{Filter, RecoveryPoint};
+
+const NOT_CHECKED: &str = "cannot check the sources";
 
 /// A source.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
@@ -29,7 +34,7 @@ pub struct SourceView {
     responses((status = 200, body = [SourceView]), (status = 401, body = ErrorBody))
 )]
 pub(super) async fn list(State(state): State<AppState>) -> Result<Json<Vec<SourceView>>, ApiError> {
-    survey(state, |_, _| None).await
+    Ok(Json(survey(state, Vec::new()).await?))
 }
 
 /// The sources, after looking at all of them now and opening every disk image
@@ -41,29 +46,53 @@ pub(super) async fn check(
     State(state): State<AppState>,
 ) -> Result<Json<Vec<SourceView>>, ApiError> {
     let catalog = state.catalog.clone();
-    tokio::task::spawn_blocking(move || catalog.rescan())
+    let look = move || {
+        catalog.rescan();
+        catalog.list(&Filter::default())
+    };
+    let points = tokio::task::spawn_blocking(look)
         .await
-        .map_err(|error| ApiError::internal("cannot check the sources", &error))?;
-    survey(state, |catalog, point| {
+        .map_err(|error| ApiError::internal(NOT_CHECKED, &error))?;
+    let mut by_source: BTreeMap<String, Vec<Arc<RecoveryPoint>>> = BTreeMap::new();
+    for point in points {
+        let of_source = by_source.entry(point.source.clone()).or_default();
+        of_source.push(point);
+    }
+    let mut checks = JoinSet::new();
+    for (source, points) in by_source {
+        let state = state.clone();
+        checks.spawn(async move { (source, open_all(&state, &points).await) });
+    }
+    Ok(Json(survey(state, checks.join_all().await).await?))
+}
+
+/// Opens the disks of one point after the other, and says what cannot be opened. A source that does not answer is left.
+async fn open_all(state: &AppState, points: &[Arc<RecoveryPoint>]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for point in points {
         // What the scan found wrong is listed already.
         let is_known = point.disks.is_empty() && !point.problems.is_empty();
-        match catalog.open_disks(point) {
-            Err(error) if !is_known => Some(unusable(point, &error)),
-            _ => None,
+        match opening::disks(state, point).await {
+            Err(error) if !is_known => {
+                problems.push(format!(
+                    "recovery point {:?} of {:?}: {error}",
+                    point.id, point.vm
+                ));
+                if matches!(error, NotOpened::Silent { .. }) {
+                    return problems;
+                }
+            }
+            _ => {}
         }
-    })
-    .await
+    }
+    problems
 }
 
-fn unusable(point: &RecoveryPoint, error: &CatalogError) -> String {
-    format!("recovery point {:?} of {:?}: {error}", point.id, point.vm)
-}
-
-/// Counts VMs and points of each source and gathers problems, with those that `look` finds in a point.
+/// Counts VMs and points of each source and gathers problems, with those that are known of each source besides.
 async fn survey(
     state: AppState,
-    look: fn(&Catalog, &RecoveryPoint) -> Option<String>,
-) -> Result<Json<Vec<SourceView>>, ApiError> {
+    besides: Vec<(String, Vec<String>)>,
+) -> Result<Vec<SourceView>, ApiError> {
     let gather = move || {
         let mut sources: BTreeMap<String, (SourceView, Vec<String>)> = BTreeMap::new();
         for label in &*state.sources {
@@ -74,8 +103,11 @@ async fn survey(
             view.points += 1;
             view.problems
                 .extend(point.problems.iter().map(ToString::to_string));
-            view.problems.extend(look(&state.catalog, &point));
             vms.push(point.vm.clone());
+        }
+        for (source, problems) in besides {
+            let (view, _) = sources.entry(source).or_default();
+            view.problems.extend(problems);
         }
         for found in state.catalog.problems() {
             let (view, _) = sources.entry(found.source).or_default();
@@ -94,6 +126,5 @@ async fn survey(
     };
     tokio::task::spawn_blocking(gather)
         .await
-        .map(Json)
         .map_err(|error| ApiError::internal("cannot look at the sources", &error))
 }

@@ -1,7 +1,5 @@
 //! What the catalog cannot give, by blame. Each message says what failed, why, and what to do.
 
-use std::path::PathBuf;
-
 use disk_image::OpenError;
 
 /// The catalog cannot give what was asked for.
@@ -9,7 +7,7 @@ use disk_image::OpenError;
 pub enum CatalogError {
     /// Two sources in the configuration are the same.
     #[error("the source {0:?} is configured twice; remove one of the two [[source]] entries")]
-    DuplicateSource(PathBuf),
+    DuplicateSource(String),
     /// No source has a VM of this name.
     #[error("no source has a VM named {vm:?}; `itemlift point list` shows those that exist")]
     UnknownVm {
@@ -25,6 +23,18 @@ pub enum CatalogError {
         vm: String,
         /// The recovery point asked for.
         id: String,
+    },
+    /// What was asked for is in no source that answers, and one does not.
+    #[error(
+        "of {vm:?}, the sources that answer do not hold what was asked for, and {label:?} has not answered for {seconds} s; check that its storage is mounted and that it answers"
+    )]
+    Silent {
+        /// The VM asked for.
+        vm: String,
+        /// The source that does not answer.
+        label: String,
+        /// For how long.
+        seconds: u64,
     },
     /// The recovery point has no such disk.
     #[error(

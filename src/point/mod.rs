@@ -5,22 +5,26 @@
 //! an image file holds is the business of the crate `disk_image`.
 //!
 //! ```text
-//! catalog ─► images (folders, point.toml)     what there is
-//!    │
-//!    └─────► disk_image                       what a disk holds
+//! catalog ─► scans ─► source: images (folders, point.toml)     what there is
+//!    │                   │
+//!    └───────────────────┴────► disk_image                     what a disk holds
 //! ```
 
 mod catalog;
 mod error;
 mod images;
 mod recovery_point;
+mod scans;
+mod source;
 
-pub use catalog::{Catalog, SourceConfig, SourceProblem};
+pub use catalog::Catalog;
 pub use disk_image::{Damage, Disk, DiskInfo, Format, OpenError, OpenFault, ReadError, Wait};
 pub use error::CatalogError;
 pub use recovery_point::{
     Consistency, DiskSource, Filter, Ignored, PointRef, Problem, RecoveryPoint, UnknownConsistency,
 };
+pub use scans::SourceProblem;
+pub use source::SourceConfig;
 
 /// Disks in a recovery point, at most (SPEC §2); also what fits a LUN's peripheral addressing.
 pub const MAX_DISKS: usize = 255;

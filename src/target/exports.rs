@@ -12,7 +12,7 @@ use tracing::{error, info};
 use super::places::{DiskKey, Places};
 use super::reader::Medium;
 use crate::grant::{GrantId, GrantState, GrantedDisk, LiveGrant};
-use crate::point::{Catalog, Disk, PointRef};
+use crate::point::{Catalog, Disk};
 
 /// The targets of the grants that somebody has logged in to.
 pub(super) struct Exports {
@@ -43,9 +43,13 @@ impl Exports {
     pub(super) fn new(catalog: Arc<Catalog>) -> Self {
         Self {
             catalog,
-            places: Arc::new(Places::new()),
+            places: Arc::default(),
             by_grant: Mutex::default(),
         }
+    }
+
+    pub(super) fn places(&self) -> &Arc<Places> {
+        &self.places
     }
 
     /// The target of a grant. No image is opened for it: the sizes are the granted ones.
@@ -74,10 +78,12 @@ impl Exports {
         let catalog = Arc::clone(&self.catalog);
         let grant = Arc::clone(&export.grant);
         let places = Arc::clone(&self.places);
+        let place = places.opening(&grant.source).await;
         let opened = tokio::task::spawn_blocking(move || {
             let media = Arc::new(open_media(&catalog, &grant, &places));
             // The lock goes with the thread: while a source hangs, whoever comes and goes again leaves no second thread behind.
             *shared = Arc::downgrade(&media);
+            drop(place);
             media
         });
         opened.await.unwrap_or_else(|error| {
@@ -136,7 +142,7 @@ fn identity(grant: &LiveGrant, disk: &GrantedDisk) -> u64 {
 
 /// Opens the recovery point's disks. One that is missing, or no longer what was granted, fails its reads and leaves the others alone.
 fn open_media(catalog: &Catalog, grant: &LiveGrant, places: &Places) -> Media {
-    let point = catalog.find(&grant.vm, &PointRef::Id(grant.point.clone()));
+    let point = catalog.granted(&grant.source, &grant.vm, &grant.point);
     let open = |granted: &GrantedDisk| {
         let opened = match &point {
             Ok(point) => catalog.open_disk(point, &granted.name),
@@ -155,6 +161,7 @@ fn open_media(catalog: &Catalog, grant: &LiveGrant, places: &Places) -> Media {
     }
     let media = grant.disks.iter().map(|granted| {
         let places = places.of(DiskKey {
+            source: grant.source.clone(),
             vm: grant.vm.clone(),
             point: grant.point.clone(),
             disk: granted.name.clone(),

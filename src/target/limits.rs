@@ -87,7 +87,11 @@ pub const READ_BYTES: usize = iscsi_proto::limits::READ_CHUNK as usize;
 /// Reads of one disk that may block at one time. A source that hangs then holds this many threads, not all.
 pub const BLOCKING_READS_PER_DISK: usize = 16;
 
-/// Reads of all disks that may block at one time: threads of the runtime's blocking pool.
+/// Reads of the disks of one source, and openings of its recovery points, that may block at one time: four disks with all of their
+/// reads. Four sources that hang hold all that there are.
+pub const BLOCKING_READS_PER_SOURCE: usize = BLOCKING_READS / 4;
+
+/// Reads of all disks, and openings of recovery points, that may block at one time: threads of the runtime's blocking pool.
 pub const BLOCKING_READS: usize = 256;
 
 /// Read data that one connection may hold whatever others do, in bytes: one read of the largest size.

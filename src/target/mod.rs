@@ -31,6 +31,7 @@ use self::exports::Exports;
 use self::in_flight::Pool;
 pub use self::limits::Limits;
 pub use self::listener::{BindError, Listeners};
+pub use self::places::{Place, Places};
 pub use self::sessions::{SessionInfo, Sessions};
 pub use self::tls::{ALPN_ISCSI, Tls};
 use crate::grant::audit::{Event, What};
@@ -73,6 +74,11 @@ impl DataPlane {
     /// What is counted.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// Places for what may block.
+    pub fn places(&self) -> &Arc<Places> {
+        self.exports.places()
     }
 
     /// A challenge for one connection. "predictable challenge" is CVE-2024-45751.

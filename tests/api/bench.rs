@@ -73,6 +73,7 @@ impl Bench {
             sources: sources.iter().map(SourceConfig::label).collect(),
             sessions: Arc::new(Sessions::default()),
             metrics: Arc::default(),
+            places: Arc::default(),
             authority,
             token: ApiToken::new(TOKEN),
             site: "berlin".into(),

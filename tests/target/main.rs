@@ -23,6 +23,7 @@ mod login;
 mod metrics;
 mod reads;
 mod sessions;
+mod silent_source;
 mod slow_disk;
 mod slow_reader;
 mod spans;

@@ -51,16 +51,27 @@ impl Site {
         self.dir.path().join("source").join(VM).join(POINT)
     }
 
+    /// Another folder of VMs, which is a source only for those who name it.
+    pub(crate) fn other_source(&self) -> PathBuf {
+        self.dir.path().join("other")
+    }
+
     /// Starts the server, under strace with these words if there are some.
     pub(crate) fn serve(self: &Arc<Self>, tracer: &[String]) -> Process {
+        self.serve_sources(&[], tracer)
+    }
+
+    /// Starts the server with more sources than the one.
+    pub(crate) fn serve_sources(self: &Arc<Self>, more: &[PathBuf], tracer: &[String]) -> Process {
         let [tls, plain] = [(); 2].map(|()| {
             let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             free.local_addr().unwrap()
         });
         let source = self.dir.path().join("source");
-        let config = format!(
-            "site = \"test\"\nlisten = [\"{tls}\"]\nplain = \"{plain}\"\n[[source]]\nkind = \"images\"\npath = {source:?}\n"
-        );
+        let mut config = format!("site = \"test\"\nlisten = [\"{tls}\"]\nplain = \"{plain}\"\n");
+        for path in std::iter::once(&source).chain(more) {
+            config.push_str(&format!("[[source]]\nkind = \"images\"\npath = {path:?}\n"));
+        }
         fs::write(self.state().join("itemlift.toml"), config).unwrap();
         let words = tracer.iter().map(String::as_str);
         let mut words = words.chain([ITEMLIFT, "serve", "--state"]);
@@ -103,6 +114,13 @@ impl Process {
                 .arg(self.site.state()),
         );
         Bundle::load(&file).unwrap()
+    }
+
+    /// What a command that must succeed prints.
+    pub(crate) fn command(&self, words: &[&str]) -> String {
+        let mut command = Command::new(ITEMLIFT);
+        command.args(words).arg("--state").arg(self.site.state());
+        done(&mut command)
     }
 
     pub(crate) async fn connect_plain(&self) -> TcpStream {
@@ -162,7 +180,8 @@ fn number_of(text: &str, name: &str) -> u64 {
         .unwrap()
 }
 
-fn done(command: &mut Command) {
+fn done(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }

@@ -137,6 +137,7 @@ impl Place {
             sources: Arc::new([]),
             sessions: Arc::clone(&sessions),
             metrics: Arc::clone(plane.metrics()),
+            places: Arc::clone(plane.places()),
             authority: Arc::clone(&authority),
             token: ApiToken::new(TOKEN),
             site: "test".into(),

@@ -8,5 +8,6 @@ mod scan;
 mod snapshots;
 mod stamps;
 mod time;
+mod tree;
 
-pub(super) use scan::{Images, Scan};
+pub(super) use tree::Images;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -26,16 +26,9 @@ const SETTLED_AFTER_SECONDS: i64 = 3;
 /// Names at any level which are no part of a source.
 const NOT_OURS: &[&str] = &["lost+found", "$RECYCLE.BIN", "System Volume Information"];
 
-/// An `images` source.
-#[derive(Debug)]
-pub(in crate::point) struct Images {
-    root: PathBuf,
-    label: String,
-}
-
 /// What a scan found.
 #[derive(Debug, Default)]
-pub(in crate::point) struct Scan {
+pub(super) struct Scan {
     vms: BTreeMap<OsString, VmScan>,
     problems: Vec<Problem>,
 }
@@ -51,7 +44,7 @@ struct VmScan {
 
 /// What was found for one recovery point.
 #[derive(Clone, Debug)]
-struct PointScan {
+pub(super) struct PointScan {
     /// State of what was looked at; `None` while it may not be relied on.
     stamps: Option<Stamps>,
     outcome: Outcome,
@@ -70,19 +63,13 @@ pub(super) enum Outcome {
 
 impl Scan {
     /// Every recovery point, by VM and folder name.
-    pub(in crate::point) fn points(&self) -> impl Iterator<Item = &Arc<RecoveryPoint>> {
+    pub(super) fn points(&self) -> impl Iterator<Item = &Arc<RecoveryPoint>> {
         let points = self.vms.values().flat_map(|vm| vm.points.values());
-        points.flat_map(|point| {
-            let current = match &point.outcome {
-                Outcome::Point(point) => Some(point),
-                Outcome::Problem(_) | Outcome::Nothing => None,
-            };
-            current.into_iter().chain(&point.snapshots)
-        })
+        points.flat_map(PointScan::points)
     }
 
     /// What could not be used, apart from what each point says of itself.
-    pub(in crate::point) fn problems(&self) -> impl Iterator<Item = &Problem> {
+    pub(super) fn problems(&self) -> impl Iterator<Item = &Problem> {
         let of_vms = self.vms.values().flat_map(|vm| {
             let of_points = vm.points.values().filter_map(|point| match &point.outcome {
                 Outcome::Problem(problem) => Some(problem),
@@ -94,57 +81,51 @@ impl Scan {
     }
 }
 
-impl Images {
-    pub(in crate::point) fn new(root: &Path) -> Images {
-        Images {
-            root: root.to_owned(),
-            label: root.to_string_lossy().into_owned(),
+impl PointScan {
+    /// The point, and those that its images keep.
+    pub(super) fn points(&self) -> impl Iterator<Item = &Arc<RecoveryPoint>> {
+        let current = match &self.outcome {
+            Outcome::Point(point) => Some(point),
+            Outcome::Problem(_) | Outcome::Nothing => None,
+        };
+        current.into_iter().chain(&self.snapshots)
+    }
+}
+
+/// Looks at everything beneath `root`, taking over from `before` what has not changed.
+pub(super) fn all(root: &Path, label: &str, before: &Scan) -> Scan {
+    let mut scan = Scan::default();
+    let read =
+        Folder::open(root).and_then(|root| Ok((root.entries().map_err(OpenFault::Io)?, root)));
+    let (entries, root) = match read {
+        Ok(read) => read,
+        Err(fault) => {
+            scan.problems.push(unreadable(Path::new(""), &fault));
+            return scan;
+        }
+    };
+    let walk = Walk::new(label, &root);
+    for entry in entries {
+        let path = Path::new(&entry.name);
+        if is_hidden(&entry.name) {
+            continue;
+        }
+        if !matches!(entry.kind, FileType::Directory | FileType::Symlink) {
+            scan.problems.extend(stray_file(path));
+        } else if let Some(name) = entry.name.to_str() {
+            let vm = walk.vm(name, before.vms.get(&entry.name));
+            scan.vms.insert(entry.name, vm);
+        } else {
+            scan.problems.push(not_utf8(path));
         }
     }
+    scan
+}
 
-    /// The name that its points bear.
-    pub(in crate::point) fn label(&self) -> &str {
-        &self.label
-    }
-
-    /// The folder.
-    pub(in crate::point) fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// Looks at everything again, taking over from `before` what has not changed.
-    pub(in crate::point) fn scan(&self, before: &Scan) -> Scan {
-        let mut scan = Scan::default();
-        let read = Folder::open(&self.root)
-            .and_then(|root| Ok((root.entries().map_err(OpenFault::Io)?, root)));
-        let (entries, root) = match read {
-            Ok(read) => read,
-            Err(fault) => {
-                scan.problems.push(unreadable(Path::new(""), &fault));
-                return scan;
-            }
-        };
-        let walk = Walk {
-            label: &self.label,
-            root: &root,
-            now: unix_seconds(),
-        };
-        for entry in entries {
-            let path = Path::new(&entry.name);
-            if is_hidden(&entry.name) {
-                continue;
-            }
-            if !matches!(entry.kind, FileType::Directory | FileType::Symlink) {
-                scan.problems.extend(stray_file(path));
-            } else if let Some(name) = entry.name.to_str() {
-                let vm = walk.vm(name, before.vms.get(&entry.name));
-                scan.vms.insert(entry.name, vm);
-            } else {
-                scan.problems.push(not_utf8(path));
-            }
-        }
-        scan
-    }
+/// Looks at one folder `VM/NAME` and nothing else. `None`: there is no folder of the VM.
+pub(super) fn one(root: &Folder, label: &str, vm: &str, name: &OsStr) -> Option<PointScan> {
+    let folder = root.folder(Path::new(vm)).ok()?;
+    Some(Walk::new(label, root).point(vm, &folder, name, None))
 }
 
 /// One scan on its way through the tree.
@@ -155,7 +136,15 @@ struct Walk<'a> {
     now: i64,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(label: &'a str, root: &'a Folder) -> Walk<'a> {
+        Walk {
+            label,
+            root,
+            now: unix_seconds(),
+        }
+    }
+
     fn vm(&self, vm: &str, before: Option<&VmScan>) -> VmScan {
         let path = Path::new(vm);
         let mut scan = VmScan {

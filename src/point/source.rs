@@ -1,0 +1,96 @@
+//! What kinds of sources there are. Nothing else in the tree asks of which kind a source is.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use disk_image::{Cache, Disk};
+use serde::{Deserialize, Serialize};
+
+use super::error::CatalogError;
+use super::images::Images;
+use super::recovery_point::{DiskSource, Problem, RecoveryPoint};
+
+/// One `[[source]]` of `itemlift.toml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum SourceConfig {
+    /// A folder tree `VM/POINT/DISK.EXT`.
+    Images {
+        /// The folder. Nothing outside it is read, and nothing is written to it.
+        path: PathBuf,
+    },
+}
+
+impl SourceConfig {
+    /// The name that recovery points and messages call the source by.
+    pub fn label(&self) -> String {
+        match self {
+            SourceConfig::Images { path } => path.to_string_lossy().into_owned(),
+        }
+    }
+}
+
+/// A source. Everything but `new` and `label` may block for as long as the storage takes.
+#[derive(Debug)]
+pub(super) enum Source {
+    Images(Images),
+}
+
+/// What a scan found in one source.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    /// Every recovery point, in any order. All bear the source's label.
+    pub(super) points: Vec<Arc<RecoveryPoint>>,
+    /// What could not be used, apart from what each point says of itself.
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Source {
+    pub(super) fn new(config: &SourceConfig) -> Source {
+        match config {
+            SourceConfig::Images { path } => Source::Images(Images::new(path, config.label())),
+        }
+    }
+
+    pub(super) fn label(&self) -> &str {
+        match self {
+            Source::Images(images) => images.label(),
+        }
+    }
+
+    /// Looks at everything. What did not change since the scan before is not read again. One at a time.
+    pub(super) fn scan(&self) -> Found {
+        match self {
+            Source::Images(images) => images.scan(),
+        }
+    }
+
+    /// A point that a scan found, as it is now; looks at nothing else. `None`: it is not there any more.
+    pub(super) fn again(&self, point: &Arc<RecoveryPoint>) -> Option<Arc<RecoveryPoint>> {
+        match self {
+            Source::Images(images) => images.point(&point.vm, &point.id),
+        }
+    }
+
+    /// Opens all disks of a point, in disk order.
+    pub(super) fn open_disks(
+        &self,
+        point: &RecoveryPoint,
+        cache: &Arc<Cache>,
+    ) -> Result<Vec<Arc<Disk>>, CatalogError> {
+        match self {
+            Source::Images(images) => images.open_disks(point, cache),
+        }
+    }
+
+    /// Opens one disk of a point.
+    pub(super) fn open_disk(
+        &self,
+        disk: &DiskSource,
+        cache: &Arc<Cache>,
+    ) -> Result<Arc<Disk>, CatalogError> {
+        match self {
+            Source::Images(images) => images.open_disk(disk, cache),
+        }
+    }
+}
