@@ -93,7 +93,7 @@ impl Server {
             Arc::new(audit),
         )
         .await?;
-        let catalog = Arc::new(open_sources(config.source.clone()).await?);
+        let catalog = Arc::new(open_sources(config).await?);
         let sessions = Arc::new(Sessions::default());
         let hosts = config.certificate_hosts();
         let (chain, certificate_key) = authority.server_identity(&hosts, clock.now())?;
@@ -176,8 +176,10 @@ fn api_token(state: &StateDir) -> Result<ApiToken, StartError> {
     Ok(ApiToken::new(text))
 }
 
-async fn open_sources(sources: Vec<SourceConfig>) -> Result<Catalog, StartError> {
-    let opened = tokio::task::spawn_blocking(move || Catalog::open(&sources)).await?;
+async fn open_sources(config: &Config) -> Result<Catalog, StartError> {
+    let (sources, cache_bytes) = (config.source.clone(), config.cache_bytes);
+    let open = move || Catalog::with_cache(&sources, cache_bytes);
+    let opened = tokio::task::spawn_blocking(open).await?;
     Ok(opened?)
 }
 

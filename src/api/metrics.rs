@@ -28,6 +28,7 @@ pub(super) async fn show(State(state): State<AppState>) -> Result<impl IntoRespo
     let grants = [GrantState::Active, GrantState::Expired, GrantState::Revoked];
     let snapshot = Snapshot {
         metrics: state.metrics.clone(),
+        cache: state.catalog.cache_counts(),
         sessions: state.sessions.numbers().to_vec(),
         grants: grants.map(of_state).to_vec(),
         audit_lost: state.grants.audit().lost(),

@@ -33,6 +33,9 @@ hosts = {hosts}
 # iSCSI without TLS, for initiators on this machine. Loopback only.
 # plain = "127.0.0.1:3261"
 
+# Memory for index tables and decoded data of all disks, in bytes.
+# cache_bytes = 268_435_456
+
 # Where recovery points come from: a folder of VM/POINT/DISK.
 # [[source]]
 # kind = "images"

@@ -15,7 +15,7 @@ use self::error::{line_of, line_of_key};
 pub use self::first::first_config;
 use self::names::MAX_SITE;
 pub use self::names::{Portal, is_host, is_site, machine_name};
-use crate::point::SourceConfig;
+use crate::point::{CACHE_BYTES, MIN_CACHE_BYTES, SourceConfig};
 
 /// Listeners at most. More is a mistake in the file.
 const MAX_LISTENERS: usize = 16;
@@ -42,6 +42,9 @@ pub struct Config {
     pub plain: Option<SocketAddr>,
     /// `HOST:PORT` that discovery names. Without it initiators stay at the address that they came by, such as a tunnel's.
     pub target_address: Option<String>,
+    /// Memory for index tables and decoded data of all disks, in bytes.
+    #[serde(default = "default_cache_bytes")]
+    pub cache_bytes: usize,
     /// CHAP.
     #[serde(default)]
     pub chap: Chap,
@@ -71,6 +74,10 @@ fn yes() -> bool {
 
 fn local() -> String {
     "local".into()
+}
+
+fn default_cache_bytes() -> usize {
+    CACHE_BYTES
 }
 
 fn default_listen() -> Vec<SocketAddr> {
@@ -165,6 +172,15 @@ impl Config {
                 ));
             }
         }
+        if self.cache_bytes < MIN_CACHE_BYTES {
+            return Some((
+                "cache_bytes",
+                format!(
+                    "cache_bytes = {} is too little to read compressed disks with; name {MIN_CACHE_BYTES} bytes or more",
+                    self.cache_bytes
+                ),
+            ));
+        }
         let host = self.hosts.iter().find(|host| !is_host(host))?;
         Some((
             "hosts",
@@ -222,6 +238,9 @@ mod tests {
         assert_eq!(config.portal().to_string(), "recovery.example.com:3260");
         assert_eq!(config.certificate_hosts(), ["recovery.example.com"]);
         assert!(config.chap.md5);
+        assert_eq!(config.cache_bytes, 268_435_456);
+        let config_of = |text| parse(text).unwrap().cache_bytes;
+        assert_eq!(config_of("cache_bytes = 33_554_432"), 33_554_432);
         let config = parse(&first_config("local", &[])).unwrap();
         assert_eq!(config.portal().host, machine_name());
     }
@@ -277,6 +296,9 @@ mod tests {
             "advertise = \"::1:3260\"",
             "target_address = \"example.com\"",
             "hosts = [\"a b\"]",
+            "cache_bytes = 33554431",
+            "cache_bytes = -1",
+            "cache_bytes = \"256 MiB\"",
             "site = 1",
             "site = ",
         ] {

@@ -14,7 +14,8 @@ use prometheus_client::registry::Registry;
 
 use super::latency::Histogram;
 use super::refused::Refused;
-use super::{Metrics, end_at};
+use super::{Metrics, cache, end_at};
+use crate::point::CacheCounts;
 
 /// What the text is (OpenMetrics 1.0).
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -25,6 +26,8 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 pub struct Snapshot {
     /// The counters.
     pub metrics: Arc<Metrics>,
+    /// What the cache has done, and what it holds.
+    pub cache: CacheCounts,
     /// Sessions, by `normal` and `discovery`.
     pub sessions: Vec<(&'static str, u64)>,
     /// Grants, by state.
@@ -63,6 +66,7 @@ impl Collector for Snapshot {
         self.logins(encoder)?;
         self.commands(encoder)?;
         self.reads(encoder)?;
+        cache::encode(&self.cache, encoder)?;
         self.control(encoder)
     }
 }
@@ -232,7 +236,7 @@ impl Snapshot {
     }
 }
 
-fn gauge<'a>(
+pub(super) fn gauge<'a>(
     encoder: &'a mut DescriptorEncoder<'_>,
     name: &'a str,
     help: &str,
@@ -240,7 +244,7 @@ fn gauge<'a>(
     encoder.encode_descriptor(name, help, None, MetricType::Gauge)
 }
 
-fn counter<'a>(
+pub(super) fn counter<'a>(
     encoder: &'a mut DescriptorEncoder<'_>,
     name: &'a str,
     help: &str,
@@ -264,7 +268,7 @@ fn count<const N: usize>(
     total(&mut family.encode_family(labels)?, read(number))
 }
 
-fn total(metric: &mut MetricEncoder<'_>, number: u64) -> fmt::Result {
+pub(super) fn total(metric: &mut MetricEncoder<'_>, number: u64) -> fmt::Result {
     metric.encode_counter::<NoLabelSet, _, u64>(&number, None)
 }
 

@@ -3,6 +3,7 @@
 //! Connections count for themselves and add it up here some times a second: a handful of relaxed additions, no lock.
 //! Everything has a fixed place, so nothing that a peer sends can make this grow.
 
+mod cache;
 mod export;
 mod latency;
 mod refused;

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use disk_image::{Cache, Disk};
+use disk_image::{Cache, Counts, Disk};
 
 use super::error::CatalogError;
 use super::recovery_point::{Filter, PointRef, RecoveryPoint};
 use super::scans::{Job, Scans, SourceProblem};
 use super::source::{Source, SourceConfig};
 
-/// Bytes of index tables and decoded clusters in memory, for all disks together.
-const CACHE_BYTES: usize = 128 * 1024 * 1024;
+/// Bytes of index tables, decoded clusters and chunks in memory, for all disks together, unless `itemlift.toml` says otherwise.
+pub const CACHE_BYTES: usize = 256 * 1024 * 1024;
+
+/// Less than this, in bytes, is a mistake in the file: two pieces of the largest usual size, and what a copy reads ahead.
+pub const MIN_CACHE_BYTES: usize = 32 * 1024 * 1024;
 
 /// All sources and what they hold.
 ///
@@ -25,12 +28,23 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Scans all sources. A source that cannot be read or does not answer is a problem to list, not an error: storage
-    /// may be mounted later.
+    /// All sources, with a cache of [`CACHE_BYTES`]; see [`with_cache`](Catalog::with_cache).
     ///
     /// # Errors
     /// [`CatalogError::DuplicateSource`].
     pub fn open(sources: &[SourceConfig]) -> Result<Catalog, CatalogError> {
+        Catalog::with_cache(sources, CACHE_BYTES)
+    }
+
+    /// Scans all sources. A source that cannot be read or does not answer is a problem to list, not an error: storage
+    /// may be mounted later. What is decoded of them, and their index tables, take up to `cache_bytes` of memory.
+    ///
+    /// # Errors
+    /// [`CatalogError::DuplicateSource`].
+    pub fn with_cache(
+        sources: &[SourceConfig],
+        cache_bytes: usize,
+    ) -> Result<Catalog, CatalogError> {
         let mut opened: Vec<Arc<Source>> = Vec::new();
         for source in sources.iter().map(Source::new) {
             if opened.iter().any(|known| known.label() == source.label()) {
@@ -47,11 +61,16 @@ impl Catalog {
         let scans = Scans::new(opened.iter().map(job).collect());
         let catalog = Catalog {
             sources: opened,
-            cache: Arc::new(Cache::new(CACHE_BYTES)),
+            cache: Arc::new(Cache::new(cache_bytes)),
             scans,
         };
         catalog.rescan();
         Ok(catalog)
+    }
+
+    /// What the cache has done, and what it holds.
+    pub fn cache_counts(&self) -> Counts {
+        self.cache.counts()
     }
 
     /// Looks at all sources now. Folders that did not change are not read again.

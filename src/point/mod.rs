@@ -17,8 +17,10 @@ mod recovery_point;
 mod scans;
 mod source;
 
-pub use catalog::Catalog;
-pub use disk_image::{Damage, Disk, DiskInfo, Format, OpenError, OpenFault, ReadError, Wait};
+pub use catalog::{CACHE_BYTES, Catalog, MIN_CACHE_BYTES};
+pub use disk_image::{
+    Counts as CacheCounts, Damage, Disk, DiskInfo, Format, OpenError, OpenFault, ReadError, Wait,
+};
 pub use error::CatalogError;
 pub use recovery_point::{
     Consistency, DiskSource, Filter, Ignored, PointRef, Problem, RecoveryPoint, UnknownConsistency,

@@ -8,6 +8,7 @@
 )]
 
 mod by_hand;
+mod cache;
 mod process;
 mod support;
 

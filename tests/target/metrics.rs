@@ -21,7 +21,7 @@ const READ_10: [u8; 16] = [0x28, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0];
 const PLACES: usize = 12;
 
 /// Samples by name and labels, as they stand in the text.
-type Samples = BTreeMap<String, f64>;
+pub(crate) type Samples = BTreeMap<String, f64>;
 
 /// The answer to a request for `/metrics`: its head and its body.
 async fn ask(server: &TestServer, token: &str) -> (String, String) {
@@ -39,7 +39,7 @@ async fn ask(server: &TestServer, token: &str) -> (String, String) {
     (head.to_owned(), body.to_owned())
 }
 
-async fn samples(server: &TestServer) -> Samples {
+pub(crate) async fn samples(server: &TestServer) -> Samples {
     let (head, body) = ask(server, TOKEN).await;
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     assert!(
@@ -137,12 +137,12 @@ fn labels_of(mut text: &str) -> Vec<(String, String)> {
     labels
 }
 
-fn value(samples: &Samples, series: &str) -> f64 {
+pub(crate) fn value(samples: &Samples, series: &str) -> f64 {
     samples.get(series).copied().unwrap_or_default()
 }
 
 /// Connections add up what they have counted ten times a second.
-async fn until(server: &TestServer, series: &str, wanted: f64) -> Samples {
+pub(crate) async fn until(server: &TestServer, series: &str, wanted: f64) -> Samples {
     let wait = async {
         loop {
             let samples = samples(server).await;

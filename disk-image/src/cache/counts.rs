@@ -13,6 +13,8 @@ pub struct Counts {
     pub joined: u64,
     /// Bytes that its pieces cost, bookkeeping included.
     pub bytes: u64,
+    /// Bytes that they may cost.
+    pub limit: u64,
     /// Parts of index tables that it holds.
     pub tables: u64,
     /// Pieces of decoded data that it holds.

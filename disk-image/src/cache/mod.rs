@@ -185,14 +185,10 @@ impl Cache {
         }
     }
 
-    /// Bytes that it may have.
-    pub fn limit(&self) -> usize {
-        self.limit
-    }
-
     /// What was counted since it was made, and what it holds now.
     pub fn counts(&self) -> Counts {
         let mut counts = self.counters.read();
+        counts.limit = self.limit as u64;
         counts.bytes = self.bytes.load(Ordering::Relaxed) as u64;
         for shard in 0..SHARDS {
             self.lock(shard).add_to(&mut counts);
