@@ -5,15 +5,12 @@ use std::sync::Arc;
 
 use crate::cache::Cache;
 use crate::chain;
+use crate::descent;
 use crate::error::{OpenError, ReadError};
 use crate::format::Format;
 use crate::image::Image;
 use crate::qcow2::Snapshot;
-use crate::store::{Fault, FileId, Store};
-
-/// Images asked in a read that must not wait. One that needs more is left to a thread that may spend the time: where each
-/// sector comes from another image of a long chain, finding them takes seconds though all tables are in memory.
-const MAX_STEPS_IN_MEMORY: usize = 512;
+use crate::store::{FileId, Store};
 
 /// One open disk. Reads take no lock that is held during I/O, so any number may run at once.
 #[derive(Debug)]
@@ -73,7 +70,7 @@ pub(super) enum Found {
     /// The first so many bytes were filled in; at least one.
     Filled(usize),
     /// The first so many bytes, at least one, are as the next image in the chain has them.
-    Below(usize),
+    Below(u64),
 }
 
 impl Disk {
@@ -131,57 +128,11 @@ impl Disk {
                 size: self.info.size,
             });
         }
-        let mut at = offset;
-        let mut rest = buf;
-        let mut steps = 0;
-        while !rest.is_empty() {
-            let filled = self.read_some(at, rest, wait, &mut steps)?;
-            at += filled as u64;
-            rest = rest.get_mut(filled..).unwrap_or_default();
-        }
-        Ok(())
-    }
-
-    /// Fills the start of `buf`, which is not empty, from the first image that has it. Goes down
-    /// the chain by a loop: its length costs no stack.
-    fn read_some(
-        &self,
-        offset: u64,
-        buf: &mut [u8],
-        wait: Wait,
-        steps: &mut usize,
-    ) -> Result<usize, ReadError> {
-        let mut length = buf.len();
-        for image in &self.layers {
-            *steps += 1;
-            if wait == Wait::Never && *steps > MAX_STEPS_IN_MEMORY {
-                return Err(ReadError::WouldBlock);
-            }
-            let part = buf.get_mut(..length).unwrap_or_default();
-            match image.read_some(offset, part, wait) {
-                Ok(Found::Filled(count)) => return Ok(count),
-                Ok(Found::Below(count)) => length = count,
-                Err(fault) => return Err(explain(offset, fault)),
-            }
-        }
-        buf.get_mut(..length).unwrap_or_default().fill(0);
-        Ok(length)
+        descent::read(&self.layers, offset, buf, wait)
     }
 }
 
 /// The shorter of a buffer and a run of the disk.
 pub(super) fn shorter(buffer: usize, run: u64) -> usize {
     usize::try_from(run).map_or(buffer, |run| run.min(buffer))
-}
-
-/// Says of the disk what `fault` says of one of its files.
-fn explain(offset: u64, fault: Fault) -> ReadError {
-    match fault {
-        Fault::WouldBlock => ReadError::WouldBlock,
-        Fault::Damaged { good, path, damage } => ReadError::Damaged {
-            offset: offset.saturating_add(good as u64),
-            path,
-            damage,
-        },
-    }
 }

@@ -72,12 +72,15 @@ impl Image {
         }
     }
 
-    /// Reads the start of a range. Beyond the image's end a larger disk on top of it has zeros,
-    /// whatever lies below.
+    /// Fills the start of `buf`, which is not empty, or says that it is below, and for how long: `reach`
+    /// bytes, which are no fewer than `buf` has, are as far as anybody wants to know. What is wrong
+    /// behind the bytes that the answer is about is nobody's concern. Beyond the image's end a larger
+    /// disk on top of it has zeros, whatever lies below.
     pub(super) fn read_some(
         &self,
         offset: u64,
         buf: &mut [u8],
+        reach: u64,
         wait: Wait,
     ) -> Result<Found, Fault> {
         let inside = self.size().saturating_sub(offset);
@@ -86,13 +89,18 @@ impl Image {
             return Ok(Found::Filled(buf.len()));
         }
         let length = shorter(buf.len(), inside);
+        let reach = reach.min(inside);
         let buf = buf.get_mut(..length).unwrap_or_default();
-        match self {
+        let found = match self {
             Image::Raw(raw) => raw.read_some(offset, buf, wait),
-            Image::Qcow2(qcow2) => qcow2.read_some(offset, buf, wait),
-            Image::Vhd(vhd) => vhd.read_some(offset, buf, wait),
-            Image::Vhdx(vhdx) => vhdx.read_some(offset, buf, wait),
-            Image::Vmdk(vmdk) => vmdk.read_some(offset, buf, wait),
+            Image::Qcow2(qcow2) => qcow2.read_some(offset, buf, reach, wait),
+            Image::Vhd(vhd) => vhd.read_some(offset, buf, reach, wait),
+            Image::Vhdx(vhdx) => vhdx.read_some(offset, buf, reach, wait),
+            Image::Vmdk(vmdk) => vmdk.read_some(offset, buf, reach, wait),
+        };
+        match found? {
+            Found::Below(length) => Ok(Found::Below(length.min(reach))),
+            filled => Ok(filled),
         }
     }
 }

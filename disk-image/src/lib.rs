@@ -6,12 +6,14 @@
 //!
 //! ```text
 //! disk ─► chain ─► image: raw | qcow2 | vhd | vhdx | vmdk ─► store: folder ─► file
-//!            │
-//!            └───► format: who says what a file is
+//!   │        │          ▲
+//!   │        └───► format: who says what a file is
+//!   └───► descent: a read on its way down the chain
 //! ```
 
 mod cache;
 mod chain;
+mod descent;
 mod disk;
 mod error;
 mod field;

@@ -23,7 +23,7 @@ impl Raw {
         self.file.size()
     }
 
-    /// See [`Found`]; the range lies inside the image.
+    /// As [`Image::read_some`](crate::image::Image::read_some), for a range inside the image. Nothing is below.
     pub(super) fn read_some(
         &self,
         offset: u64,

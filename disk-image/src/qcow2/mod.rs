@@ -101,19 +101,20 @@ impl Qcow2 {
         self.header.size
     }
 
-    /// See [`Found`]; the range lies inside the disk. Goes as far as bytes of one origin stand in
-    /// a row, at most to the end of an L2 slice.
+    /// As [`Image::read_some`](crate::image::Image::read_some), for a range inside the disk. Goes as far
+    /// as bytes of one origin stand in a row, at most to the end of an L2 slice.
     pub(super) fn read_some(
         &self,
         offset: u64,
         buf: &mut [u8],
+        reach: u64,
         wait: Wait,
     ) -> Result<Found, Fault> {
-        let (origin, length) = self.run(offset, buf.len() as u64, wait)?;
-        let length = shorter(buf.len(), length);
+        let (origin, run) = self.run(offset, buf.len() as u64, reach, wait)?;
+        let length = shorter(buf.len(), run);
         let part = buf.get_mut(..length).unwrap_or_default();
         match origin {
-            Origin::Below => return Ok(Found::Below(length)),
+            Origin::Below => return Ok(Found::Below(run)),
             Origin::Zero => part.fill(0),
             Origin::Data(at) => self
                 .data
@@ -127,8 +128,15 @@ impl Qcow2 {
         Ok(Found::Filled(length))
     }
 
-    /// Where the bytes at `offset` come from, and how many do in a row; `wanted` are enough.
-    fn run(&self, offset: u64, wanted: u64, wait: Wait) -> Result<(Origin, u64), Fault> {
+    /// Where the bytes at `offset` come from, and how many do in a row; `wanted` are enough, or
+    /// `reach` if that is below.
+    fn run(
+        &self,
+        offset: u64,
+        wanted: u64,
+        reach: u64,
+        wait: Wait,
+    ) -> Result<(Origin, u64), Fault> {
         let coverage = 1_u64 << self.header.l2_coverage_bits();
         let Some(table) = self.l2_table(offset)? else {
             return Ok((Origin::Below, coverage - offset % coverage));
@@ -142,27 +150,27 @@ impl Qcow2 {
             .table(&*self.file, slice_at, slice_bytes, wait)?;
 
         let mut at = in_table % slice_bytes;
-        let mut within = offset % self.header.cluster_bytes();
-        let mut found: Option<(Origin, u64)> = None;
-        while at < slice_bytes {
-            let (origin, length) = self.origin(&slice, slice_at, at, within)?;
-            found = match found {
-                None => Some((origin, length)),
-                Some((first, so_far)) if continues(first, so_far, origin) => {
-                    Some((first, so_far + length))
-                }
-                Some(_) => break,
-            };
-            if found.is_some_and(|(_, so_far)| so_far >= wanted) {
-                break;
-            }
-            within += length;
-            if within == self.header.cluster_bytes() {
-                within = 0;
+        let within = offset % self.header.cluster_bytes();
+        let (first, mut length) = self.origin(&slice, slice_at, at, within)?;
+        let wanted = match first {
+            Origin::Below => reach,
+            _ => wanted,
+        };
+        while length < wanted {
+            let inside = (within + length) % self.header.cluster_bytes();
+            if inside == 0 {
                 at += 1 << entry_bits;
             }
+            if at >= slice_bytes {
+                break;
+            }
+            match self.origin(&slice, slice_at, at, inside) {
+                Ok((next, more)) if continues(first, length, next) => length += more,
+                // A bad entry costs its own cluster, not the ones before it.
+                Ok(_) | Err(_) => break,
+            }
         }
-        found.ok_or_else(|| self.invalid("L2 entry", slice_at, 0))
+        Ok((first, length))
     }
 
     /// What the entry at byte `at` of a slice says of the byte at `within` its cluster.

@@ -18,7 +18,7 @@ use crate::disk::{Found, Wait, shorter};
 use crate::error::{Damage, OpenFault};
 use crate::guid::Guid;
 use crate::parent::Parent;
-use crate::pieces::{Pieces, Table, sector_run};
+use crate::pieces::{BitOrder, Pieces, Table, bit_run};
 use crate::store::{Fault, ImageFile};
 
 /// Bytes in a sector, always.
@@ -98,12 +98,13 @@ impl Vhd {
         self.id
     }
 
-    /// See [`Found`]; the range lies inside the disk. Goes as far as bytes of one origin stand in
-    /// a row, at most to the end of a block.
+    /// As [`Image::read_some`](crate::image::Image::read_some), for a range inside the disk. Goes as far
+    /// as bytes of one origin stand in a row, at most to the end of a block that is here.
     pub(crate) fn read_some(
         &self,
         offset: u64,
         buf: &mut [u8],
+        reach: u64,
         wait: Wait,
     ) -> Result<Found, Fault> {
         let Some(blocks) = &self.blocks else {
@@ -111,17 +112,19 @@ impl Vhd {
             return Ok(Found::Filled(buf.len()));
         };
         let within = offset % blocks.block_bytes;
-        let mut length = shorter(buf.len(), blocks.block_bytes - within);
-        let Some(block) = blocks.block(&*self.file, offset / blocks.block_bytes, wait)? else {
-            return Ok(Found::Below(length));
+        let block = match blocks.block(&*self.file, offset, reach, wait)? {
+            Block::Here(at) => at,
+            Block::Below(length) => return Ok(Found::Below(length)),
         };
+        let reach = reach.min(blocks.block_bytes - within);
+        let mut length = shorter(buf.len(), reach);
         if blocks.has_parent {
-            let wanted = length as u64;
+            let wanted = |is_here| if is_here { length as u64 } else { reach };
             let (is_here, run) = blocks.run(&*self.file, block, within, wanted, wait)?;
-            length = shorter(length, run);
             if !is_here {
-                return Ok(Found::Below(length));
+                return Ok(Found::Below(run));
             }
+            length = shorter(length, run);
         }
         let part = buf.get_mut(..length).unwrap_or_default();
         self.file
@@ -130,30 +133,53 @@ impl Vhd {
     }
 }
 
+/// Where a block of the disk is.
+enum Block {
+    /// Its bitmap stands at this byte of the file, and its data behind that.
+    Here(u64),
+    /// In the image below, for so many bytes from the one that was asked for.
+    Below(u64),
+}
+
 impl Blocks {
-    /// Where a block's bitmap stands, which its data follows; `None` if the block is not here.
-    fn block(&self, file: &dyn ImageFile, index: u64, wait: Wait) -> Result<Option<u64>, Fault> {
-        let entry = u32::from_be_bytes(self.pieces.entry(file, &self.table, index, wait)?);
+    /// Where the block of a byte of the disk is; `reach` bytes are enough.
+    fn block(
+        &self,
+        file: &dyn ImageFile,
+        offset: u64,
+        reach: u64,
+        wait: Wait,
+    ) -> Result<Block, Fault> {
+        let index = offset / self.block_bytes;
+        let entries = self.pieces.entries(file, &self.table, index, wait)?;
+        let mut entries = entries.all().iter().map(|entry| u32::from_be_bytes(*entry));
+        let entry = entries.next().unwrap_or_default();
         let at = u64::from(entry) * SECTOR;
         match entry {
-            UNUSED => Ok(None),
+            UNUSED => {
+                let mut length = self.block_bytes - offset % self.block_bytes;
+                while length < reach && entries.next() == Some(UNUSED) {
+                    length += self.block_bytes;
+                }
+                Ok(Block::Below(length))
+            }
             _ if at < FIRST_BLOCK => Err(file.fault(Damage::Index {
                 what: self.table.what,
                 at: self.table.at + index * 4,
                 value: entry.into(),
             })),
-            _ => Ok(Some(at)),
+            _ => Ok(Block::Here(at)),
         }
     }
 
     /// Whether the sector at `within` a block stands here, and how many bytes in a row do as it
-    /// does; `wanted` are enough.
+    /// does: as many as are wanted for that answer, or to the end of what is read of the bitmap.
     fn run(
         &self,
         file: &dyn ImageFile,
         block: u64,
         within: u64,
-        wanted: u64,
+        wanted: impl Fn(bool) -> u64,
         wait: Wait,
     ) -> Result<(bool, u64), Fault> {
         let bitmap = Table {
@@ -161,10 +187,12 @@ impl Blocks {
             at: block,
             bytes: self.bitmap_bytes,
         };
-        let is_here = |sector: u64| {
-            let [byte] = self.pieces.entry(file, &bitmap, sector / 8, wait)?;
-            Ok(byte << (sector % 8) & 0x80 != 0)
-        };
-        sector_run(within / SECTOR, within % SECTOR, SECTOR, wanted, is_here)
+        let (sector, inside) = (within / SECTOR, within % SECTOR);
+        let bytes = self.pieces.entries::<1>(file, &bitmap, sector / 8, wait)?;
+        let sectors = |is_here| (wanted(is_here) + inside).div_ceil(SECTOR);
+        let bits = bytes.all().as_flattened();
+        let run = bit_run(bits, BitOrder::HighFirst, sector % 8, sectors);
+        let (is_here, sectors) = run.ok_or_else(|| bitmap.no_entry(file, sector / 8))?;
+        Ok((is_here, sectors * SECTOR - inside))
     }
 }

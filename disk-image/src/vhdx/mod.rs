@@ -24,7 +24,7 @@ use crate::disk::{Found, Wait, shorter};
 use crate::error::{Damage, OpenFault};
 use crate::guid::Guid;
 use crate::parent::{Identity, Parent, windows_names};
-use crate::pieces::{Pieces, Table, sector_run};
+use crate::pieces::{BitOrder, Pieces, Table, bit_run};
 use crate::store::{Fault, ImageFile};
 
 /// An open VHDX image.
@@ -94,27 +94,29 @@ impl Vhdx {
         self.data_write
     }
 
-    /// See [`Found`]; the range lies inside the disk. Goes as far as bytes of one origin stand in
-    /// a row, at most to the end of a block.
+    /// As [`Image::read_some`](crate::image::Image::read_some), for a range inside the disk. Goes as far
+    /// as bytes of one origin stand in a row, at most to the end of a block.
     pub(crate) fn read_some(
         &self,
         offset: u64,
         buf: &mut [u8],
+        reach: u64,
         wait: Wait,
     ) -> Result<Found, Fault> {
         let index = self.bat.block_entry(offset);
         let within = offset % self.block_bytes;
-        let rest = shorter(buf.len(), self.block_bytes - within);
+        let reach = reach.min(self.block_bytes - within);
+        let rest = shorter(buf.len(), reach);
         let part = buf.get_mut(..rest).unwrap_or_default();
         let is = self.look_up(index, |entry| bat::block(entry, self.has_parent), wait)?;
         match is {
-            Block::Below => return Ok(Found::Below(rest)),
+            Block::Below => return Ok(Found::Below(reach)),
             Block::Zero => part.fill(0),
             Block::Here(at) => self
                 .file
                 .read_exact_at(at.saturating_add(within), part, wait)?,
             Block::InParts(at) => {
-                return self.read_parts(offset, at.saturating_add(within), part, wait);
+                return self.read_parts(offset, at.saturating_add(within), part, reach, wait);
             }
         }
         Ok(Found::Filled(rest))
@@ -126,6 +128,7 @@ impl Vhdx {
         offset: u64,
         at: u64,
         part: &mut [u8],
+        reach: u64,
         wait: Wait,
     ) -> Result<Found, Fault> {
         let bitmap = Table {
@@ -134,19 +137,21 @@ impl Vhdx {
             bytes: BITMAP_BYTES,
         };
         let sector_bytes = u64::from(self.sector_bytes);
-        let sectors_in_bitmap = BITMAP_BYTES * 8;
-        let is_here = |sector: u64| {
-            let bit = sector % sectors_in_bitmap;
-            let [byte] = self.pieces.entry(&*self.file, &bitmap, bit / 8, wait)?;
-            Ok(byte >> (bit % 8) & 1 == 1)
-        };
-        let (first, within) = (offset / sector_bytes, offset % sector_bytes);
-        let wanted = part.len() as u64;
-        let (here, length) = sector_run(first, within, sector_bytes, wanted, is_here)?;
-        let length = shorter(part.len(), length);
-        if !here {
+        let (sector, inside) = (offset / sector_bytes, offset % sector_bytes);
+        let bit = sector % (BITMAP_BYTES * 8);
+        let bytes = self
+            .pieces
+            .entries::<1>(&*self.file, &bitmap, bit / 8, wait)?;
+        let wanted = |is_here| if is_here { part.len() as u64 } else { reach };
+        let sectors = |is_here| (wanted(is_here) + inside).div_ceil(sector_bytes);
+        let bits = bytes.all().as_flattened();
+        let run = bit_run(bits, BitOrder::LowFirst, bit % 8, sectors);
+        let (is_here, sectors) = run.ok_or_else(|| bitmap.no_entry(&*self.file, bit / 8))?;
+        let length = sectors * sector_bytes - inside;
+        if !is_here {
             return Ok(Found::Below(length));
         }
+        let length = shorter(part.len(), length);
         let part = part.get_mut(..length).unwrap_or_default();
         self.file.read_exact_at(at, part, wait)?;
         Ok(Found::Filled(length))

@@ -271,26 +271,28 @@ impl Vmdk {
         self.content_id
     }
 
-    /// See [`Found`]; the range lies inside the disk. Goes as far as bytes of one origin stand in
-    /// a row, at most to the end of an extent.
+    /// As [`Image::read_some`](crate::image::Image::read_some), for a range inside the disk. Goes as far
+    /// as bytes of one origin stand in a row, at most to the end of an extent.
     pub(crate) fn read_some(
         &self,
         offset: u64,
         buf: &mut [u8],
+        reach: u64,
         wait: Wait,
     ) -> Result<Found, Fault> {
         let index = self.extents.partition_point(|extent| extent.end <= offset);
         let Some(extent) = self.extents.get(index) else {
-            return Ok(Found::Below(buf.len()));
+            return Ok(Found::Below(reach));
         };
-        let length = shorter(buf.len(), extent.end - offset);
+        let reach = reach.min(extent.end - offset);
+        let length = shorter(buf.len(), reach);
         let part = buf.get_mut(..length).unwrap_or_default();
         let file = extent.file.as_deref().unwrap_or(&*self.file);
         let within = offset - extent.start;
         match &extent.data {
             Data::Zero => part.fill(0),
             Data::Flat(at) => file.read_exact_at(at + within, part, wait)?,
-            Data::Sparse(sparse) => return sparse.read_some(file, within, part, wait),
+            Data::Sparse(sparse) => return sparse.read_some(file, within, part, reach, wait),
         }
         Ok(Found::Filled(length))
     }

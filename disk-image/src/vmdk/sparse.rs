@@ -97,66 +97,53 @@ pub(super) fn check_table(
     }
 }
 
+/// What is looked for.
+struct Place {
+    /// The grain.
+    index: u64,
+    /// The byte in it.
+    within: u64,
+    /// Bytes that are enough, and as many as are enough if they are below.
+    wanted: u64,
+    reach: u64,
+}
+
 impl Sparse {
-    /// See [`Found`]; the range lies inside the extent. Goes as far as the end of a grain.
+    /// As [`Image::read_some`](crate::image::Image::read_some), for a range inside the extent. Goes as far
+    /// as bytes of one origin stand in a row, at most to the end of a grain table.
     pub(super) fn read_some(
         &self,
         file: &dyn ImageFile,
         offset: u64,
         buf: &mut [u8],
+        reach: u64,
         wait: Wait,
     ) -> Result<Found, Fault> {
-        let (index, within) = (offset / self.grain_bytes, offset % self.grain_bytes);
-        let length = shorter(buf.len(), self.grain_bytes - within);
-        let (grain, length) = self.run(file, index, within, length, buf.len(), wait)?;
-        let part = buf.get_mut(..length).unwrap_or_default();
+        let place = Place {
+            index: offset / self.grain_bytes,
+            within: offset % self.grain_bytes,
+            wanted: buf.len() as u64,
+            reach,
+        };
+        let (grain, run) = self.run(file, &place, wait)?;
+        let part = buf.get_mut(..shorter(buf.len(), run)).unwrap_or_default();
         match grain {
-            Grain::Below => return Ok(Found::Below(length)),
+            Grain::Below => return Ok(Found::Below(run)),
             Grain::Zero => part.fill(0),
-            Grain::At(at) => file.read_exact_at(at.saturating_add(within), part, wait)?,
+            Grain::At(at) => file.read_exact_at(at.saturating_add(place.within), part, wait)?,
             Grain::Compressed(at) => {
-                let grain = self.decompressed(file, at, index, wait)?;
-                let within = usize::try_from(within).unwrap_or(usize::MAX);
+                let grain = self.decompressed(file, at, place.index, wait)?;
+                let within = usize::try_from(place.within).unwrap_or(usize::MAX);
                 let bytes = grain.get(within..).and_then(|rest| rest.get(..part.len()));
                 let fault = || file.fault(Damage::Compressed { at });
                 part.copy_from_slice(bytes.ok_or_else(fault)?);
             }
         }
-        Ok(Found::Filled(length))
+        Ok(Found::Filled(part.len()))
     }
 
-    /// Where a grain comes from, and how many bytes in a row do, up to `wanted`.
-    fn run(
-        &self,
-        file: &dyn ImageFile,
-        index: u64,
-        within: u64,
-        mut length: usize,
-        wanted: usize,
-        wait: Wait,
-    ) -> Result<(Grain, usize), Fault> {
-        let first = self.grain(file, index, wait)?;
-        let mut grains = 1;
-        while length < wanted {
-            let goes_on = match (first, self.grain(file, index + grains, wait)) {
-                (Grain::Below, Ok(Grain::Below)) | (Grain::Zero, Ok(Grain::Zero)) => true,
-                (Grain::At(at), Ok(Grain::At(next))) => {
-                    at.saturating_add(grains * self.grain_bytes) == next
-                }
-                // A bad entry costs its own grain, not the ones before it.
-                _ => false,
-            };
-            if !goes_on {
-                break;
-            }
-            grains += 1;
-            length = shorter(wanted, grains * self.grain_bytes - within);
-        }
-        Ok((first, length))
-    }
-
-    /// What the tables say of a grain.
-    fn grain(&self, file: &dyn ImageFile, index: u64, wait: Wait) -> Result<Grain, Fault> {
+    /// Where the bytes at a place come from, and how many do in a row.
+    fn run(&self, file: &dyn ImageFile, place: &Place, wait: Wait) -> Result<(Grain, u64), Fault> {
         match &self.layout {
             Layout::Hosted {
                 redundant,
@@ -164,41 +151,44 @@ impl Sparse {
                 is_compressed,
             } => {
                 let per_table = HOSTED_TABLE_ENTRIES;
-                let own = self.word(file, &self.directory, index, per_table, wait);
-                let entry = match (own, redundant) {
-                    (Err(Fault::Damaged { .. }), Some(redundant)) => {
-                        self.word(file, redundant, index, per_table, wait)?
-                    }
-                    (own, _) => own?,
-                };
-                Ok(match entry {
+                let decode = |sector: u32| match sector {
                     0 => Grain::Below,
                     1 if *has_zero_grains => Grain::Zero,
                     sector if *is_compressed => Grain::Compressed(u64::from(sector) * SECTOR),
                     sector => Grain::At(u64::from(sector) * SECTOR),
-                })
-            }
-            Layout::Cowd => {
-                match self.word(file, &self.directory, index, cowd::TABLE_ENTRIES, wait)? {
-                    0 => Ok(Grain::Below),
-                    sector => Ok(Grain::At(u64::from(sector) * SECTOR)),
+                };
+                let own = self.word_run(file, &self.directory, per_table, place, decode, wait);
+                match (own, redundant) {
+                    (Err(Fault::Damaged { .. }), Some(redundant)) => {
+                        self.word_run(file, redundant, per_table, place, decode, wait)
+                    }
+                    (own, _) => own,
                 }
             }
-            Layout::Se(areas) => self.se_grain(file, areas, index, wait),
+            Layout::Cowd => {
+                let decode = |sector: u32| match sector {
+                    0 => Grain::Below,
+                    sector => Grain::At(u64::from(sector) * SECTOR),
+                };
+                let per_table = cowd::TABLE_ENTRIES;
+                self.word_run(file, &self.directory, per_table, place, decode, wait)
+            }
+            Layout::Se(areas) => self.se_run(file, areas, place, wait),
         }
     }
 
-    /// The word for a grain, of 32-bit tables that a directory leads to; zero also without a
-    /// table. It is zero, one, or a sector in the file.
-    fn word(
+    /// A run by 32-bit tables that a directory leads to. A word is zero, also without a table, or
+    /// one, or a sector in the file.
+    fn word_run(
         &self,
         file: &dyn ImageFile,
         directory: &Table,
-        index: u64,
         per_table: u64,
+        place: &Place,
+        decode: impl Fn(u32) -> Grain,
         wait: Wait,
-    ) -> Result<u32, Fault> {
-        let (in_directory, in_table) = (index / per_table, index % per_table);
+    ) -> Result<(Grain, u64), Fault> {
+        let (in_directory, in_table) = (place.index / per_table, place.index % per_table);
         let sector = self.pieces.entry(file, directory, in_directory, wait)?;
         let sector = u32::from_le_bytes(sector);
         let table = Table {
@@ -207,27 +197,32 @@ impl Sparse {
             bytes: per_table * 4,
         };
         if sector == 0 {
-            return Ok(0);
+            return Ok(self.no_table(place, per_table));
         }
         if table.at + table.bytes > file.size() {
             return Err(invalid(file, directory, in_directory * 4, sector.into()));
         }
-        let entry = u32::from_le_bytes(self.pieces.entry(file, &table, in_table, wait)?);
-        if u64::from(entry) * SECTOR >= file.size() {
-            return Err(invalid(file, &table, in_table * 4, entry.into()));
-        }
-        Ok(entry)
+        let entries = self.pieces.entries(file, &table, in_table, wait)?;
+        let grains = entries.all().iter().map(|entry| {
+            let sector = u32::from_le_bytes(*entry);
+            let is_inside = u64::from(sector) * SECTOR < file.size();
+            is_inside
+                .then(|| decode(sector))
+                .ok_or_else(|| u64::from(sector))
+        });
+        self.row(grains, place)
+            .map_err(|entry| invalid(file, &table, in_table * 4, entry))
     }
 
-    fn se_grain(
+    fn se_run(
         &self,
         file: &dyn ImageFile,
         areas: &sesparse::Areas,
-        index: u64,
+        place: &Place,
         wait: Wait,
-    ) -> Result<Grain, Fault> {
+    ) -> Result<(Grain, u64), Fault> {
         let per_table = sesparse::TABLE_ENTRIES;
-        let (in_directory, in_table) = (index / per_table, index % per_table);
+        let (in_directory, in_table) = (place.index / per_table, place.index % per_table);
         let entry = self
             .pieces
             .entry(file, &self.directory, in_directory, wait)?;
@@ -235,15 +230,55 @@ impl Sparse {
         let table = sesparse::table(entry, areas);
         let table = table.ok_or_else(|| invalid(file, &self.directory, in_directory * 8, entry))?;
         let Some(at) = table else {
-            return Ok(Grain::Below);
+            return Ok(self.no_table(place, per_table));
         };
         let table = Table {
             what: "seSparse grain table entry",
             at,
             bytes: per_table * 8,
         };
-        let entry = u64::from_le_bytes(self.pieces.entry(file, &table, in_table, wait)?);
-        sesparse::grain(entry, areas).ok_or_else(|| invalid(file, &table, in_table * 8, entry))
+        let entries = self.pieces.entries(file, &table, in_table, wait)?;
+        let grains = entries.all().iter().map(|entry| {
+            let entry = u64::from_le_bytes(*entry);
+            sesparse::grain(entry, areas).ok_or(entry)
+        });
+        self.row(grains, place)
+            .map_err(|entry| invalid(file, &table, in_table * 8, entry))
+    }
+
+    /// A directory entry without a table: nothing that it describes is here.
+    fn no_table(&self, place: &Place, per_table: u64) -> (Grain, u64) {
+        let grains = per_table - place.index % per_table;
+        (Grain::Below, grains * self.grain_bytes - place.within)
+    }
+
+    /// How far the first of these grains goes on, or the entry that is not valid for it.
+    fn row(
+        &self,
+        mut grains: impl Iterator<Item = Result<Grain, u64>>,
+        place: &Place,
+    ) -> Result<(Grain, u64), u64> {
+        let first = grains.next().ok_or(0_u64)??;
+        let wanted = match first {
+            Grain::Below => place.reach,
+            _ => place.wanted,
+        };
+        let mut end = self.grain_bytes;
+        while end - place.within < wanted {
+            let goes_on = match (first, grains.next()) {
+                (Grain::Below, Some(Ok(Grain::Below))) | (Grain::Zero, Some(Ok(Grain::Zero))) => {
+                    true
+                }
+                (Grain::At(at), Some(Ok(Grain::At(next)))) => at.saturating_add(end) == next,
+                // A bad entry costs its own grain, not the ones before it.
+                _ => false,
+            };
+            if !goes_on {
+                break;
+            }
+            end += self.grain_bytes;
+        }
+        Ok((first, end - place.within))
     }
 
     /// A grain out of its compressed form, checked by the marker before it and the sum behind it.

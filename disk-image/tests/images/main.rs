@@ -9,6 +9,7 @@
 mod chains;
 mod changes;
 mod damage;
+mod long_chains;
 mod oracle;
 mod qcow2;
 mod scale;
