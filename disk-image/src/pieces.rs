@@ -142,7 +142,7 @@ impl Pieces {
 
 /// Entries that follow each other in a table.
 pub(crate) struct Entries<const N: usize> {
-    slice: Arc<[u8]>,
+    slice: Bytes,
     at: usize,
 }
 

@@ -98,8 +98,8 @@ fn vmdk_deltas_that_have_nothing_are_asked_once() {
     for depth in [1, EMPTY + 1] {
         let disk = source.disk(&format!("{depth}.vmdk"));
         assert_is_read_without_waiting(&disk, &expected, "halves");
-        assert_same(&disk, &expected, "halves");
     }
+    assert_same(&source.disk("1.vmdk"), &expected, "halves");
 }
 
 /// An entry that is not valid costs what it describes, where nothing above has it: images are asked
