@@ -107,7 +107,7 @@ impl FromStr for Consistency {
 pub struct UnknownConsistency(String);
 
 /// Something in a source that cannot be used as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Problem {
     /// Where, relative to the source; empty for the source itself.
     pub path: PathBuf,

@@ -2,6 +2,7 @@
 
 mod board;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -230,8 +231,9 @@ impl Drop for Scan<'_> {
         }
         if let Some(found) = self.found.take() {
             let before = std::mem::replace(&mut slot.found, found);
+            let told: HashSet<_> = before.problems.iter().collect();
             let problems = slot.found.problems.iter();
-            for new in problems.filter(|problem| !before.problems.contains(problem)) {
+            for new in problems.filter(|problem| !told.contains(problem)) {
                 tell(&job.label, new);
             }
             board.gather();

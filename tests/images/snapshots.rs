@@ -1,7 +1,7 @@
 //! States that qcow2 images keep inside themselves are recovery points of their own.
 
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use itemlift::point::{Catalog, PointRef};
 
@@ -116,4 +116,127 @@ fn a_table_that_is_damaged_is_told() {
         point.problems
     );
     assert_eq!(source.disk().info().size, 1 << 20);
+}
+
+/// An empty image with these snapshots: when each was made, in seconds and nanoseconds, and its name.
+fn with_snapshots(snapshots: &[(u32, u32, String)]) -> Vec<u8> {
+    let (size, l1_at, table_at) = (1_u64 << 20, 0x30000_u64, 0x40000_u64);
+    let mut file = vec![0; table_at as usize];
+    file[..4].copy_from_slice(b"QFI\xfb");
+    for (at, value) in [(4, 2), (20, 16), (36, 1), (60, snapshots.len() as u32)] {
+        file[at..at + 4].copy_from_slice(&value.to_be_bytes());
+    }
+    for (at, value) in [(24, size), (40, l1_at), (64, table_at)] {
+        file[at..at + 8].copy_from_slice(&value.to_be_bytes());
+    }
+    for (number, (seconds, nanoseconds, name)) in snapshots.iter().enumerate() {
+        let id = (number + 1).to_string();
+        file.extend(l1_at.to_be_bytes());
+        file.extend(1_u32.to_be_bytes());
+        file.extend((id.len() as u16).to_be_bytes());
+        file.extend((name.len() as u16).to_be_bytes());
+        file.extend(seconds.to_be_bytes());
+        file.extend(nanoseconds.to_be_bytes());
+        // The VM's clock and state, then sixteen bytes more: state, size of the disk.
+        file.extend([0; 12]);
+        file.extend(16_u32.to_be_bytes());
+        file.extend([0; 8]);
+        file.extend(size.to_be_bytes());
+        file.extend(id.bytes().chain(name.bytes()));
+        file.resize(file.len().next_multiple_of(8), 0);
+    }
+    file
+}
+
+#[test]
+fn states_of_one_second_are_told_apart() {
+    let source = Source::new();
+    let states = [(0, "a"), (500, "b"), (500, "c"), (0, "d")];
+    let states = states.map(|(nanoseconds, name)| (1_763_600_400, nanoseconds, name.to_owned()));
+    source.write("a.qcow2", with_snapshots(&states));
+    let catalog = source.catalog();
+    let mut ids = ids(&catalog);
+    ids.sort();
+    let id = format!("{POINT}@2025-11-20T01-00-00Z");
+    assert_eq!(
+        ids,
+        [
+            POINT.to_owned(),
+            id.clone(),
+            format!("{id}.2"),
+            format!("{id}.3"),
+            format!("{id}.4")
+        ]
+    );
+    for (id, snapshot) in ids[1..].iter().zip(["1", "2", "3", "4"]) {
+        let point = catalog.find(VM, &PointRef::from(id.as_str())).unwrap();
+        assert_eq!(point.disks[0].snapshot.as_deref(), Some(snapshot));
+    }
+}
+
+/// Each image keeps as many states as it may, all of names of their own.
+#[test]
+fn more_states_than_are_listed() {
+    let source = Source::new();
+    const DISKS: u32 = 96;
+    for disk in 0..DISKS {
+        let states =
+            (0..1024).map(|n| (1_700_000_000 + n * DISKS + disk, 0, format!("{disk}-{n}")));
+        let states: Vec<_> = states.collect();
+        source.write(&format!("{disk}.qcow2"), with_snapshots(&states));
+    }
+    let start = Instant::now();
+    let catalog = source.catalog();
+    // A scan that takes long is not waited for.
+    let points = loop {
+        let points = catalog.list(&Default::default());
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(30), "{took:?}");
+        if !points.is_empty() {
+            println!("{DISKS} images of 1024 states: {took:?}");
+            break points;
+        }
+        sleep(Duration::from_millis(100));
+    };
+    // 16,384 disks in 170 states of 96 disks each.
+    assert_eq!(points.len(), 171);
+    let oldest = points[170].time.as_second();
+    assert_eq!(oldest, 1_700_000_000 + 1024 * i64::from(DISKS) - 170);
+    let current = catalog.find(VM, &PointRef::from(POINT)).unwrap();
+    let [problem] = &current.problems[..] else {
+        panic!("{:?}", current.problems);
+    };
+    assert!(
+        problem.reason.contains("98304") && problem.reason.contains("170"),
+        "{problem:?}"
+    );
+    assert_eq!(current.disks.len(), 96);
+}
+
+#[test]
+fn ten_thousand_states_list_within_a_second() {
+    let source = Source::new();
+    std::fs::remove_dir_all(source.root().join(VM)).unwrap();
+    let states = |vm: u32| {
+        let states = (0..1000).map(|n| (1_700_000_000 + n, vm, format!("daily-{n}")));
+        states.collect::<Vec<_>>()
+    };
+    for vm in 0..10 {
+        let folder = source.root().join(format!("vm{vm}")).join(POINT);
+        std::fs::create_dir_all(&folder).unwrap();
+        for disk in ["a.qcow2", "b.qcow2"] {
+            std::fs::write(folder.join(disk), with_snapshots(&states(vm))).unwrap();
+        }
+    }
+    let catalog = source.catalog();
+    // Long enough for everything to be relied on.
+    sleep(Duration::from_secs(5));
+    catalog.rescan();
+    let start = Instant::now();
+    catalog.rescan();
+    let points = catalog.list(&Default::default());
+    let took = start.elapsed();
+    println!("10,010 points: {took:?}");
+    assert_eq!(points.len(), 10 * 1001);
+    assert!(took < Duration::from_secs(1), "{took:?}");
 }

@@ -215,12 +215,14 @@ impl<'a> Walk<'a> {
             .is_some_and(|stamp| stamp.kind == FileType::Symlink);
         let mut outcome = point_folder::read(self.root, self.label, vm, name, is_link);
         let mut kept = Vec::new();
+        // What could not be read may become readable without any time moving on.
+        let mut is_sound = matches!(&outcome, Outcome::Point(point) if point.problems.is_empty());
         if let Outcome::Point(point) = &mut outcome {
             stamps.take_images(vm_folder, vm, point);
-            kept = snapshots::points(self.root, Arc::make_mut(point));
+            let of_images = snapshots::points(self.root, Arc::make_mut(point));
+            kept = of_images.points;
+            is_sound &= of_images.is_settled;
         }
-        // What could not be read may become readable without any time moving on.
-        let is_sound = matches!(&outcome, Outcome::Point(point) if point.problems.is_empty());
         let is_reliable = is_sound
             && stamps.folder().is_some()
             && stamps.iter().all(|stamp| self.is_settled(stamp));
