@@ -229,7 +229,7 @@ fn open_qcow2(
         }),
         None => None,
     };
-    let image = Qcow2::open(file, header, data, place.cache).map_err(explain)?;
+    let image = Qcow2::open(file, header, data, place.cache);
     Ok((Image::Qcow2(Box::new(image)), below))
 }
 

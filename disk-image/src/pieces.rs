@@ -12,6 +12,9 @@ use crate::store::{Fault, ImageFile};
 /// Bytes of a table that are read and kept at a time, or up to the table's end.
 pub(crate) const SLICE_BYTES: u64 = 4096;
 
+/// Numbers that no byte of a file has.
+const LEAVES: u128 = 1 << 64;
+
 /// How the bits of a sector bitmap stand in its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BitOrder {
@@ -75,7 +78,38 @@ impl Pieces {
         bytes: u64,
         wait: Wait,
     ) -> Result<Bytes, Fault> {
-        let piece = Piece::Table(at.into());
+        self.slice(Piece::Table(at.into()), file, at, bytes, wait)
+    }
+
+    /// Part of a table that other tables lead to, by a number that says what of the disk it
+    /// describes: once it is kept, the others are not looked at. `find` says where it stands; `None`
+    /// if it is nowhere.
+    pub(crate) fn leaf(
+        &self,
+        file: &dyn ImageFile,
+        name: u64,
+        bytes: u64,
+        wait: Wait,
+        find: impl FnOnce() -> Result<Option<u64>, Fault>,
+    ) -> Result<Option<Bytes>, Fault> {
+        let piece = Piece::Table(LEAVES | u128::from(name));
+        if let Some(slice) = self.owner.get(piece) {
+            return Ok(Some(slice));
+        }
+        match find()? {
+            Some(at) => self.slice(piece, file, at, bytes, wait).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn slice(
+        &self,
+        piece: Piece,
+        file: &dyn ImageFile,
+        at: u64,
+        bytes: u64,
+        wait: Wait,
+    ) -> Result<Bytes, Fault> {
         let read = |wait| {
             let mut slice = vec![0; usize::try_from(bytes).unwrap_or_default()];
             file.read_exact_at(at, &mut slice, wait)

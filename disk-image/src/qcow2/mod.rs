@@ -1,9 +1,8 @@
 //! qcow2, versions 2 and 3, for reading.
 //!
-//! A disk's clusters are found through two levels of tables. L1 is in memory whole, in pages that
-//! nothing can write to; L2 is read in slices. No refcount is looked at: a reader needs none.
-//! Every entry is checked when it is used, so that one bad entry costs the range that it
-//! describes and no other.
+//! A disk's clusters are found through two levels of tables, L1 and L2, both read in slices. No
+//! refcount is looked at: a reader needs none. Every entry is checked when it is used, so that one
+//! bad entry costs the range that it describes and no other.
 
 mod entry;
 mod extension;
@@ -15,7 +14,6 @@ mod snapshot;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use memmap2::{Mmap, MmapMut};
 use tracing::warn;
 
 use self::entry::{Compressed, Origin};
@@ -24,7 +22,7 @@ pub use self::snapshot::Snapshot;
 use crate::cache::Cache;
 use crate::disk::{Found, Wait, shorter};
 use crate::error::{Damage, OpenFault};
-use crate::pieces::{Pieces, SLICE_BYTES};
+use crate::pieces::{Pieces, SLICE_BYTES, Table};
 use crate::store::{Fault, ImageFile};
 
 /// An open qcow2 image.
@@ -33,8 +31,7 @@ pub(super) struct Qcow2 {
     header: Header,
     file: Box<dyn ImageFile>,
     data: Option<Box<dyn ImageFile>>,
-    /// `None` for a disk of no bytes.
-    l1: Option<Mmap>,
+    l1: Table,
     pieces: Pieces,
 }
 
@@ -72,18 +69,22 @@ impl Qcow2 {
         header: Header,
         data: Option<Box<dyn ImageFile>>,
         cache: &Arc<Cache>,
-    ) -> Result<Qcow2, OpenFault> {
+    ) -> Qcow2 {
         if header.is_suspect {
             warn!(file = ?file.path(), "the image is marked dirty or corrupt; what it holds is checked as it is read");
         }
-        let l1 = read_l1(&*file, &header)?;
-        Ok(Qcow2 {
+        let l1 = Table {
+            what: "L1 entry",
+            at: header.l1_offset,
+            bytes: header.l1_entries * 8,
+        };
+        Qcow2 {
             pieces: Pieces::new(cache),
             header,
             file,
             data,
             l1,
-        })
+        }
     }
 
     /// The file of the image itself.
@@ -138,20 +139,25 @@ impl Qcow2 {
         wait: Wait,
     ) -> Result<(Origin, u64), Fault> {
         let coverage = 1_u64 << self.header.l2_coverage_bits();
-        let Some(table) = self.l2_table(offset)? else {
-            return Ok((Origin::Below, coverage - offset % coverage));
-        };
         let entry_bits = self.header.l2_entry_bits();
         let slice_bytes = SLICE_BYTES.min(self.header.cluster_bytes());
         let in_table = ((offset % coverage) >> self.header.cluster_bits) << entry_bits;
-        let slice_at = table + in_table / slice_bytes * slice_bytes;
+        let (slice_at, mut at) = (in_table / slice_bytes * slice_bytes, in_table % slice_bytes);
+        let name = (offset >> self.header.cluster_bits) / (slice_bytes >> entry_bits);
+        let find = || Ok(self.l2_table(offset, wait)?.map(|table| table + slice_at));
         let slice = self
             .pieces
-            .table(&*self.file, slice_at, slice_bytes, wait)?;
+            .leaf(&*self.file, name, slice_bytes, wait, find)?;
+        let Some(slice) = slice else {
+            return Ok((Origin::Below, coverage - offset % coverage));
+        };
 
-        let mut at = in_table % slice_bytes;
         let within = offset % self.header.cluster_bytes();
-        let (first, mut length) = self.origin(&slice, slice_at, at, within)?;
+        let first = self.origin(&slice, at, within);
+        let (first, mut length) = first.or_else(|entry| {
+            let place = self.l2_table(offset, wait)?.unwrap_or_default() + in_table;
+            Err(self.invalid("L2 entry", place, entry))
+        })?;
         let wanted = match first {
             Origin::Below => reach,
             _ => wanted,
@@ -164,7 +170,7 @@ impl Qcow2 {
             if at >= slice_bytes {
                 break;
             }
-            match self.origin(&slice, slice_at, at, inside) {
+            match self.origin(&slice, at, inside) {
                 Ok((next, more)) if continues(first, length, next) => length += more,
                 // A bad entry costs its own cluster, not the ones before it.
                 Ok(_) | Err(_) => break,
@@ -173,33 +179,24 @@ impl Qcow2 {
         Ok((first, length))
     }
 
-    /// What the entry at byte `at` of a slice says of the byte at `within` its cluster.
-    fn origin(
-        &self,
-        slice: &[u8],
-        slice_at: u64,
-        at: u64,
-        within: u64,
-    ) -> Result<(Origin, u64), Fault> {
-        let invalid = |value| self.invalid("L2 entry", slice_at + at, value);
-        let entry = word(slice, at).ok_or_else(|| invalid(0))?;
+    /// What the entry at byte `at` of a slice says of the byte at `within` its cluster, or the entry
+    /// if it is not valid.
+    fn origin(&self, slice: &[u8], at: u64, within: u64) -> Result<(Origin, u64), u64> {
+        let entry = word(slice, at).ok_or(0_u64)?;
         let bitmap = match self.header.extended_l2 {
-            true => word(slice, at + 8).ok_or_else(|| invalid(entry))?,
+            true => word(slice, at + 8).ok_or(entry)?,
             false => 0,
         };
-        entry::origin(entry, bitmap, within, &self.header).map_err(|entry::Invalid| invalid(entry))
+        entry::origin(entry, bitmap, within, &self.header).map_err(|entry::Invalid| entry)
     }
 
     /// Where the L2 table for this byte of the disk stands.
-    fn l2_table(&self, offset: u64) -> Result<Option<u64>, Fault> {
-        let at = (offset >> self.header.l2_coverage_bits()) * 8;
-        let invalid = |value| self.invalid("L1 entry", self.header.l1_offset + at, value);
-        let entry = self
-            .l1
-            .as_deref()
-            .and_then(|l1| word(l1, at))
-            .ok_or_else(|| invalid(0))?;
-        entry::l2_table(entry, &self.header).map_err(|entry::Invalid| invalid(entry))
+    fn l2_table(&self, offset: u64, wait: Wait) -> Result<Option<u64>, Fault> {
+        let index = offset >> self.header.l2_coverage_bits();
+        let entry = self.pieces.entry(&*self.file, &self.l1, index, wait)?;
+        let entry = u64::from_be_bytes(entry);
+        let invalid = || self.invalid(self.l1.what, self.l1.at + index * 8, entry);
+        entry::l2_table(entry, &self.header).map_err(|entry::Invalid| invalid())
     }
 
     fn read_compressed(
@@ -252,19 +249,6 @@ fn continues(first: Origin, length: u64, next: Origin) -> bool {
         (Origin::Data(at), Origin::Data(next)) => at + length == next,
         _ => false,
     }
-}
-
-/// The size was checked against the file's before: no more is allocated than is there to read.
-fn read_l1(file: &dyn ImageFile, header: &Header) -> Result<Option<Mmap>, OpenFault> {
-    if header.l1_entries == 0 {
-        return Ok(None);
-    }
-    let bytes = usize::try_from(header.l1_entries * 8).unwrap_or(usize::MAX);
-    let out_of_memory = |_| OpenFault::Io(rustix::io::Errno::NOMEM);
-    let mut table = MmapMut::map_anon(bytes).map_err(out_of_memory)?;
-    file.read_exact_at(header.l1_offset, &mut table, Wait::Allowed)
-        .map_err(OpenFault::from)?;
-    table.make_read_only().map(Some).map_err(out_of_memory)
 }
 
 /// The big-endian word at a byte.

@@ -7,6 +7,7 @@
 
 mod cowd;
 mod descriptor;
+mod grains;
 mod hosted;
 mod sesparse;
 mod sparse;

@@ -1,0 +1,223 @@
+//! Where grains come from: a directory of tables, all read in slices.
+
+use super::sparse::{Grain, Layout, SECTOR, Sparse};
+use super::{cowd, sesparse};
+use crate::disk::Wait;
+use crate::error::Damage;
+use crate::pieces::{SLICE_BYTES, Table};
+use crate::store::{Fault, ImageFile};
+
+/// Entries in a grain table of a hosted extent.
+const HOSTED_TABLE_ENTRIES: u64 = 512;
+
+/// An extent's tables are there once or twice.
+const COPIES: u64 = 2;
+
+/// Tables of a kind.
+struct Tables<'a> {
+    /// What their entries are called.
+    what: &'static str,
+    /// Leads to them.
+    directory: &'a Table,
+    /// Entries in each.
+    entries: u64,
+    /// 0 or, for the redundant ones, 1.
+    copy: u64,
+}
+
+/// What is looked for.
+pub(super) struct Place {
+    /// The grain.
+    pub(super) index: u64,
+    /// The byte in it.
+    pub(super) within: u64,
+    /// Bytes that are enough, and as many as are enough if they are below.
+    pub(super) wanted: u64,
+    pub(super) reach: u64,
+}
+
+impl Sparse {
+    /// Where the bytes at a place come from, and how many do in a row.
+    pub(super) fn run(
+        &self,
+        file: &dyn ImageFile,
+        place: &Place,
+        wait: Wait,
+    ) -> Result<(Grain, u64), Fault> {
+        match &self.layout {
+            Layout::Hosted {
+                redundant,
+                has_zero_grains,
+                is_compressed,
+            } => {
+                let decode = |sector: u32| match sector {
+                    0 => Grain::Below,
+                    1 if *has_zero_grains => Grain::Zero,
+                    sector if *is_compressed => Grain::Compressed(u64::from(sector) * SECTOR),
+                    sector => Grain::At(u64::from(sector) * SECTOR),
+                };
+                let tables = |directory, copy| Tables {
+                    what: "VMDK grain table entry",
+                    directory,
+                    entries: HOSTED_TABLE_ENTRIES,
+                    copy,
+                };
+                let own = tables(&self.directory, 0);
+                let own = self.word_run(file, &own, place, decode, wait);
+                match (own, redundant) {
+                    (Err(Fault::Damaged { .. }), Some(redundant)) => {
+                        self.word_run(file, &tables(redundant, 1), place, decode, wait)
+                    }
+                    (own, _) => own,
+                }
+            }
+            Layout::Cowd => {
+                let decode = |sector: u32| match sector {
+                    0 => Grain::Below,
+                    sector => Grain::At(u64::from(sector) * SECTOR),
+                };
+                let tables = Tables {
+                    what: "VMDK grain table entry",
+                    directory: &self.directory,
+                    entries: cowd::TABLE_ENTRIES,
+                    copy: 0,
+                };
+                self.word_run(file, &tables, place, decode, wait)
+            }
+            Layout::Se(areas) => self.se_run(file, areas, place, wait),
+        }
+    }
+
+    /// A run by 32-bit tables. A word is zero, or one, or a sector in the file.
+    fn word_run(
+        &self,
+        file: &dyn ImageFile,
+        tables: &Tables<'_>,
+        place: &Place,
+        decode: impl Fn(u32) -> Grain,
+        wait: Wait,
+    ) -> Result<(Grain, u64), Fault> {
+        let directory = tables.directory;
+        let in_directory = place.index / tables.entries;
+        let table = || {
+            let sector = self.pieces.entry(file, directory, in_directory, wait)?;
+            let sector = u32::from_le_bytes(sector);
+            let at = u64::from(sector) * SECTOR;
+            match sector {
+                0 => Ok(None),
+                _ if at + tables.entries * 4 > file.size() => {
+                    let at = directory.at.saturating_add(in_directory * 4);
+                    Err(invalid(file, directory.what, at, sector.into()))
+                }
+                _ => Ok(Some(at)),
+            }
+        };
+        let grain = |entry: [u8; 4]| {
+            let sector = u32::from_le_bytes(entry);
+            let is_inside = u64::from(sector) * SECTOR < file.size();
+            is_inside.then(|| decode(sector)).ok_or(sector.into())
+        };
+        self.table_run(file, tables, place, table, grain, wait)
+    }
+
+    fn se_run(
+        &self,
+        file: &dyn ImageFile,
+        areas: &sesparse::Areas,
+        place: &Place,
+        wait: Wait,
+    ) -> Result<(Grain, u64), Fault> {
+        let tables = Tables {
+            what: "seSparse grain table entry",
+            directory: &self.directory,
+            entries: sesparse::TABLE_ENTRIES,
+            copy: 0,
+        };
+        let directory = tables.directory;
+        let in_directory = place.index / tables.entries;
+        let table = || {
+            let entry = self.pieces.entry(file, directory, in_directory, wait)?;
+            let entry = u64::from_le_bytes(entry);
+            sesparse::table(entry, areas).ok_or_else(|| {
+                let at = directory.at.saturating_add(in_directory * 8);
+                invalid(file, directory.what, at, entry)
+            })
+        };
+        let grain = |entry: [u8; 8]| {
+            let entry = u64::from_le_bytes(entry);
+            sesparse::grain(entry, areas).ok_or(entry)
+        };
+        self.table_run(file, &tables, place, table, grain, wait)
+    }
+
+    /// A run by tables with entries of `N` bytes: `table` says where the one stands that describes
+    /// the place, `grain` what an entry says, or the entry if it is not valid.
+    fn table_run<const N: usize>(
+        &self,
+        file: &dyn ImageFile,
+        tables: &Tables<'_>,
+        place: &Place,
+        table: impl Fn() -> Result<Option<u64>, Fault>,
+        grain: impl Fn([u8; N]) -> Result<Grain, u64>,
+        wait: Wait,
+    ) -> Result<(Grain, u64), Fault> {
+        let in_slice = tables.entries.min(SLICE_BYTES / N as u64);
+        let in_table = place.index % tables.entries;
+        let slice_at = in_table / in_slice * in_slice * N as u64;
+        let name = place.index / in_slice * COPIES + tables.copy;
+        let find = || Ok(table()?.map(|at| at.saturating_add(slice_at)));
+        let slice = self
+            .pieces
+            .leaf(file, name, in_slice * N as u64, wait, find)?;
+        let Some(slice) = slice else {
+            return Ok(self.no_table(place, tables.entries));
+        };
+        let entries = slice.as_chunks().0.iter();
+        let from = usize::try_from(place.index % in_slice).unwrap_or(usize::MAX);
+        let grains = entries.skip(from).map(|entry| grain(*entry));
+        self.row(grains, place).or_else(|entry| {
+            let at = table()?.unwrap_or_default();
+            let at = at.saturating_add(in_table * N as u64);
+            Err(invalid(file, tables.what, at, entry))
+        })
+    }
+
+    /// A directory entry without a table: nothing that it describes is here.
+    fn no_table(&self, place: &Place, per_table: u64) -> (Grain, u64) {
+        let grains = per_table - place.index % per_table;
+        (Grain::Below, grains * self.grain_bytes - place.within)
+    }
+
+    /// How far the first of these grains goes on, or the entry that is not valid for it.
+    fn row(
+        &self,
+        mut grains: impl Iterator<Item = Result<Grain, u64>>,
+        place: &Place,
+    ) -> Result<(Grain, u64), u64> {
+        let first = grains.next().ok_or(0_u64)??;
+        let wanted = match first {
+            Grain::Below => place.reach,
+            _ => place.wanted,
+        };
+        let mut end = self.grain_bytes;
+        while end - place.within < wanted {
+            let goes_on = match (first, grains.next()) {
+                (Grain::Below, Some(Ok(Grain::Below))) | (Grain::Zero, Some(Ok(Grain::Zero))) => {
+                    true
+                }
+                (Grain::At(at), Some(Ok(Grain::At(next)))) => at.saturating_add(end) == next,
+                // A bad entry costs its own grain, not the ones before it.
+                _ => false,
+            };
+            if !goes_on {
+                break;
+            }
+            end += self.grain_bytes;
+        }
+        Ok((first, end - place.within))
+    }
+}
+
+fn invalid(file: &dyn ImageFile, what: &'static str, at: u64, value: u64) -> Fault {
+    file.fault(Damage::Index { what, at, value })
+}
