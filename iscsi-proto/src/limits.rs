@@ -54,7 +54,8 @@ pub const MAX_BINARY_VALUE: usize = 2 + 2 * 1024;
 /// PDUs. Login requests of one login. Seven are usual with CHAP.
 pub const MAX_LOGIN_PDUS: u32 = 32;
 
-/// Time for the whole login, from the first byte. open-iscsi gives up after 15 s itself.
+/// Time for the whole login, from the moment that [`Connection::new`](crate::Connection::new) is given. open-iscsi gives up after
+/// 15 s itself.
 pub const LOGIN_DEADLINE: Duration = Duration::from_secs(15);
 
 /// Time without a PDU after which we ask whether the initiator is still there.

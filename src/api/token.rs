@@ -14,6 +14,7 @@ use super::AppState;
 use super::error::ApiError;
 use crate::grant::Caller;
 use crate::grant::audit::{Event, What};
+use crate::target::Introduction;
 
 /// The header in which a client says for whom it acts. Written to the audit log as stated, not proven.
 pub const OPERATOR_HEADER: &str = "itemlift-operator";
@@ -73,6 +74,9 @@ pub(super) async fn require_token(
             .headers_mut()
             .insert(header::WWW_AUTHENTICATE, scheme);
         return refusal;
+    }
+    if let Some(introduction) = request.extensions().get::<Introduction>() {
+        introduction.token_shown();
     }
     request.extensions_mut().insert(caller);
     next.run(request).await

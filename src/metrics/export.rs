@@ -78,7 +78,7 @@ impl Snapshot {
         for (peer, number) in [
             ("not logged in", &now.strangers),
             ("initiator", &now.initiators),
-            ("control plane", &now.control),
+            ("operator", &now.operators),
         ] {
             family
                 .encode_family(&[("peer", peer)])?

@@ -52,7 +52,7 @@ pub struct Metrics {
 pub(crate) struct Connections {
     pub(crate) strangers: AtomicU64,
     pub(crate) initiators: AtomicU64,
-    pub(crate) control: AtomicU64,
+    pub(crate) operators: AtomicU64,
 }
 
 /// Bytes since the server started.

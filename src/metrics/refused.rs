@@ -12,12 +12,8 @@ pub(crate) enum Refused {
     Strangers,
     /// Too many of one address that have not logged in.
     AddressStrangers,
-    /// Let in, and sent away for one from an address with fewer strangers.
+    /// Let in, and sent away for a newer one.
     MadeRoom,
-    /// Too many of the control plane.
-    Control,
-    /// Too many of one address of the control plane.
-    AddressControl,
     /// The TLS handshake took too long.
     TlsSlow,
     /// No version or cipher suite in common.
@@ -44,14 +40,12 @@ pub(crate) enum Refused {
 
 impl Refused {
     /// All reasons, by their number.
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Connections,
         Self::Address,
         Self::Strangers,
         Self::AddressStrangers,
         Self::MadeRoom,
-        Self::Control,
-        Self::AddressControl,
         Self::TlsSlow,
         Self::TlsIncompatible,
         Self::TlsAlpn,
@@ -72,9 +66,7 @@ impl Refused {
             Self::Address => ("admission", "connections of an address"),
             Self::Strangers => ("admission", "strangers"),
             Self::AddressStrangers => ("admission", "strangers of an address"),
-            Self::MadeRoom => ("admission", "made room for another address"),
-            Self::Control => ("admission", "control connections"),
-            Self::AddressControl => ("admission", "control connections of an address"),
+            Self::MadeRoom => ("admission", "made room for another"),
             Self::TlsSlow => ("TLS", "too slow"),
             Self::TlsIncompatible => ("TLS", "no common version or cipher suite"),
             Self::TlsAlpn => ("TLS", "no common ALPN protocol"),

@@ -1,14 +1,16 @@
-//! Who may hold a connection: counts in all, for each address, and of strangers.
+//! Who may hold a connection. Strangers have few places, on both planes, and make room for each other; whoever has proven who
+//! they are has a place that no stranger can take.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::task::AbortHandle;
 
-use super::limits::Limits;
+use super::limits::{Limits, STRANGER_GRACE};
 use crate::metrics::{Metrics, Refused};
 
 /// Counts connections and refuses those beyond the limits.
@@ -19,7 +21,7 @@ pub(super) struct Gate {
     counts: Mutex<Counts>,
 }
 
-/// Why a connection was not let in.
+/// Why a connection was not let in, or may not stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Full {
     #[error("too many connections")]
@@ -30,10 +32,6 @@ pub(super) enum Full {
     Strangers,
     #[error("too many connections from this address that have not logged in")]
     AddressStrangers,
-    #[error("too many connections of the control plane")]
-    Control,
-    #[error("too many connections of the control plane from this address")]
-    AddressControl,
 }
 
 impl From<Full> for Refused {
@@ -43,8 +41,6 @@ impl From<Full> for Refused {
             Full::Address => Self::Address,
             Full::Strangers => Self::Strangers,
             Full::AddressStrangers => Self::AddressStrangers,
-            Full::Control => Self::Control,
-            Full::AddressControl => Self::AddressControl,
         }
     }
 }
@@ -68,14 +64,14 @@ pub(super) struct Place {
 enum Kind {
     Stranger,
     Initiator,
-    Control,
+    Operator,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
-    connections: usize,
     strangers: usize,
-    control: usize,
+    initiators: usize,
+    operators: usize,
     by_network: HashMap<IpAddr, Network>,
     last_number: u64,
 }
@@ -83,10 +79,18 @@ struct Counts {
 /// The connections of one address.
 #[derive(Debug, Default)]
 struct Network {
-    connections: usize,
-    /// Those that have not proven who they are, by number, with what ends them.
-    strangers: BTreeMap<u64, Option<AbortHandle>>,
-    control: usize,
+    /// Those that have not proven who they are, by number.
+    strangers: BTreeMap<u64, Stranger>,
+    initiators: usize,
+    operators: usize,
+}
+
+/// A connection that has not proven who it is.
+#[derive(Debug)]
+struct Stranger {
+    since: Instant,
+    /// What ends it.
+    task: Option<AbortHandle>,
 }
 
 impl Gate {
@@ -101,25 +105,20 @@ impl Gate {
     /// Lets a stranger in, or says which limit is reached.
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admitted, Full> {
         let network = network_of(address);
+        let now = Instant::now();
         let mut counts = self.lock();
-        let here = counts.by_network.get(&network);
-        let (connections, strangers) =
-            here.map_or((0, 0), |here| (here.connections, here.strangers.len()));
-        if counts.connections >= self.limits.connections {
-            return Err(Full::Connections);
-        }
-        if connections >= self.limits.connections_per_address {
-            return Err(Full::Address);
-        }
-        if strangers >= self.limits.strangers_per_address {
-            return Err(Full::AddressStrangers);
-        }
-        let made_room = if counts.strangers >= self.limits.strangers {
+        let here = counts.by_network.get_mut(&network);
+        let strangers = here.as_ref().map_or(0, |here| here.strangers.len());
+        let made_room = if strangers >= self.limits.strangers_per_address {
+            let made_room = here.and_then(|here| here.make_room(Some(now)));
+            counts.strangers -= usize::from(made_room.is_some());
+            Some(made_room.ok_or(Full::AddressStrangers)?)
+        } else if counts.strangers >= self.limits.strangers {
             Some(counts.make_room(strangers).ok_or(Full::Strangers)?)
         } else {
             None
         };
-        let place = counts.enter(network);
+        let place = counts.enter(network, now);
         self.show(&counts);
         drop(counts);
         if let Some(task) = made_room {
@@ -137,19 +136,17 @@ impl Gate {
     pub(super) fn may_end(&self, place: Place, task: AbortHandle) {
         let mut counts = self.lock();
         let here = counts.by_network.get_mut(&place.network);
-        if let Some(entry) = here.and_then(|here| here.strangers.get_mut(&place.number)) {
-            *entry = Some(task);
+        if let Some(stranger) = here.and_then(|here| here.strangers.get_mut(&place.number)) {
+            stranger.task = Some(task);
         }
     }
 
     /// Shows the counts to whoever looks at the metrics.
     fn show(&self, counts: &Counts) {
         let now = &self.metrics.connections;
-        let proven = counts.connections.saturating_sub(counts.strangers);
-        let initiators = proven.saturating_sub(counts.control);
         now.strangers.store(counts.strangers as u64, Relaxed);
-        now.initiators.store(initiators as u64, Relaxed);
-        now.control.store(counts.control as u64, Relaxed);
+        now.initiators.store(counts.initiators as u64, Relaxed);
+        now.operators.store(counts.operators as u64, Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
@@ -169,62 +166,65 @@ impl Admitted {
         self.place
     }
 
-    /// The peer has logged in: it no longer counts as a stranger.
-    pub(super) fn logged_in(&mut self) {
+    /// The peer has proven that it holds a grant: it no longer counts as a stranger, and may stay if the others who have leave
+    /// room.
+    pub(super) fn initiator(&mut self) -> Result<(), Full> {
         if self.kind == Kind::Stranger {
+            let limits = &self.gate.limits;
             let mut counts = self.gate.lock();
+            if counts.initiators >= limits.connections {
+                return Err(Full::Connections);
+            }
+            let here = counts.by_network.entry(self.place.network).or_default();
+            if here.initiators >= limits.connections_per_address {
+                return Err(Full::Address);
+            }
+            here.initiators += 1;
+            counts.initiators += 1;
             counts.acquainted(self.place);
             self.gate.show(&counts);
             drop(counts);
             self.kind = Kind::Initiator;
         }
+        Ok(())
     }
 
-    /// The connection belongs to the control plane, which has limits of its own.
-    pub(super) fn control(&mut self) -> Result<(), Full> {
+    /// The client has shown the token: it no longer counts as a stranger. `false`: so many have that it is to be answered and
+    /// then let go.
+    pub(super) fn operator(&mut self) -> bool {
+        let limits = &self.gate.limits;
+        let mut counts = self.gate.lock();
+        let here = counts.by_network.entry(self.place.network).or_default();
         if self.kind == Kind::Stranger {
-            let limits = &self.gate.limits;
-            let mut counts = self.gate.lock();
-            if counts.control >= limits.control_connections {
-                return Err(Full::Control);
-            }
-            let here = counts.by_network.entry(self.place.network).or_default();
-            if here.control >= limits.control_connections_per_address {
-                return Err(Full::AddressControl);
-            }
-            here.control += 1;
-            counts.control += 1;
+            here.operators += 1;
+            let of_address = here.operators;
+            counts.operators += 1;
             counts.acquainted(self.place);
             self.gate.show(&counts);
-            drop(counts);
-            self.kind = Kind::Control;
+            self.kind = Kind::Operator;
+            return counts.operators <= limits.control_connections
+                && of_address <= limits.control_connections_per_address;
         }
-        Ok(())
+        true
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
         let mut counts = self.gate.lock();
-        match self.kind {
-            Kind::Stranger => counts.acquainted(self.place),
-            Kind::Initiator => {}
-            Kind::Control => counts.control_ended(self.place.network),
-        }
-        counts.leave(self.place.network);
+        counts.leave(self.place, self.kind);
         self.gate.show(&counts);
     }
 }
 
 impl Counts {
-    fn enter(&mut self, network: IpAddr) -> Place {
+    fn enter(&mut self, network: IpAddr, since: Instant) -> Place {
         self.last_number += 1;
         let number = self.last_number;
-        self.connections += 1;
         self.strangers += 1;
         let here = self.by_network.entry(network).or_default();
-        here.connections += 1;
-        here.strangers.insert(number, None);
+        let stranger = Stranger { since, task: None };
+        here.strangers.insert(number, stranger);
         Place { network, number }
     }
 
@@ -240,38 +240,44 @@ impl Counts {
         if crowd.strangers.len() <= fewer {
             return None;
         }
-        let (number, task) = crowd
-            .strangers
-            .iter()
-            .find_map(|(number, task)| Some((*number, task.clone()?)))?;
-        crowd.strangers.remove(&number);
-        self.strangers = self.strangers.saturating_sub(1);
+        let task = crowd.make_room(None)?;
+        self.strangers -= 1;
         Some(task)
     }
 
     /// No stranger any more; perhaps it had to make room before.
     fn acquainted(&mut self, place: Place) {
         let here = self.by_network.get_mut(&place.network);
-        if here.is_some_and(|here| here.strangers.remove(&place.number).is_some()) {
-            self.strangers = self.strangers.saturating_sub(1);
-        }
+        let was = here.is_some_and(|here| here.strangers.remove(&place.number).is_some());
+        self.strangers -= usize::from(was);
     }
 
-    fn control_ended(&mut self, network: IpAddr) {
-        self.control = self.control.saturating_sub(1);
-        if let Some(here) = self.by_network.get_mut(&network) {
-            here.control = here.control.saturating_sub(1);
-        }
-    }
-
-    fn leave(&mut self, network: IpAddr) {
-        self.connections = self.connections.saturating_sub(1);
-        if let Some(here) = self.by_network.get_mut(&network) {
-            here.connections = here.connections.saturating_sub(1);
-            if here.connections == 0 {
-                self.by_network.remove(&network);
+    fn leave(&mut self, place: Place, kind: Kind) {
+        self.acquainted(place);
+        self.initiators -= usize::from(kind == Kind::Initiator);
+        self.operators -= usize::from(kind == Kind::Operator);
+        if let Some(here) = self.by_network.get_mut(&place.network) {
+            here.initiators -= usize::from(kind == Kind::Initiator);
+            here.operators -= usize::from(kind == Kind::Operator);
+            if here.strangers.is_empty() && here.initiators + here.operators == 0 {
+                self.by_network.remove(&place.network);
             }
         }
+    }
+}
+
+impl Network {
+    /// Takes the place of the oldest stranger that can be ended and, if `now` is given, has had [`STRANGER_GRACE`].
+    fn make_room(&mut self, now: Option<Instant>) -> Option<AbortHandle> {
+        let mut strangers = self.strangers.iter();
+        let (number, task) = strangers.find_map(|(number, stranger)| {
+            let age = now.map(|now| now.saturating_duration_since(stranger.since));
+            let had_its_time = age.is_none_or(|age| age >= STRANGER_GRACE);
+            let task = stranger.task.clone().filter(|_| had_its_time)?;
+            Some((*number, task))
+        })?;
+        self.strangers.remove(&number);
+        Some(task)
     }
 }
 

@@ -12,12 +12,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 use tracing::debug;
 
+use super::admission::Admitted;
 use super::limits::{HTTP_HEAD_TIME, HTTP_STREAMS, Limits};
 use crate::grant::{GrantId, LiveGrant};
 
@@ -25,10 +26,31 @@ use crate::grant::{GrantId, LiveGrant};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientGrant(pub GrantId);
 
+/// Request extension: how the router says that a request carried the operators' token.
+#[derive(Clone, Debug)]
+pub struct Introduction(Arc<Notify>);
+
+impl Introduction {
+    /// The client may stay, and no stranger takes its place.
+    pub fn token_shown(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// A client of the control plane that nothing is known of yet, but for its grant if it has shown the certificate of one.
+pub(super) struct Visitor {
+    pub(super) address: SocketAddr,
+    pub(super) grant: Option<Arc<LiveGrant>>,
+    pub(super) admitted: Admitted,
+    /// When it was let in.
+    pub(super) since: Instant,
+}
+
 /// The router and the HTTP settings that all control connections share.
 pub(super) struct Control {
     router: Router,
     http: Builder<TokioExecutor>,
+    introduction_time: Duration,
     idle_time: Duration,
 }
 
@@ -51,6 +73,7 @@ impl Control {
         Self {
             router,
             http,
+            introduction_time: limits.introduction_time,
             idle_time: limits.http_idle_time,
         }
     }
@@ -84,24 +107,33 @@ impl Drop for Answering {
     }
 }
 
-/// Serves one connection until it ends, is idle for too long, or the server stops. Requests carry [`ConnectInfo`] and, with a grant's certificate,
-/// [`ClientGrant`].
+/// Serves one connection until it ends, is idle for too long, has not shown the token in time, or the server stops. Requests carry
+/// [`ConnectInfo`], [`Introduction`] and, with a grant's certificate, [`ClientGrant`].
 pub(super) async fn serve<S>(
     stream: S,
-    address: SocketAddr,
-    grant: Option<Arc<LiveGrant>>,
+    visitor: Visitor,
     control: &Control,
     stop: CancellationToken,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let Visitor {
+        address,
+        grant,
+        mut admitted,
+        since,
+    } = visitor;
     let client = grant.map(|grant| ClientGrant(grant.id.clone()));
+    let introduced = Arc::new(Notify::new());
+    let introduction = Introduction(Arc::clone(&introduced));
     let requests = Arc::new(Requests(watch::Sender::new(0)));
     let counted = Arc::clone(&requests);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(address));
+        let extensions = request.extensions_mut();
+        extensions.insert(ConnectInfo(address));
+        extensions.insert(introduction.clone());
         if let Some(client) = &client {
-            request.extensions_mut().insert(client.clone());
+            extensions.insert(client.clone());
         }
         // A router is always ready (axum documents `poll_ready` as a no-op).
         let answer = control.router.clone().call(request);
@@ -116,15 +148,28 @@ pub(super) async fn serve<S>(
         .http
         .serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = requests.idle(control.idle_time) => {
-            debug!("an idle HTTP connection was closed");
-            return;
-        }
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut is_stranger = true;
+    let ended = loop {
+        tokio::select! {
+            ended = connection.as_mut() => break ended,
+            () = introduced.notified(), if is_stranger => {
+                is_stranger = false;
+                if !admitted.operator() {
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+            () = sleep_until(since + control.introduction_time), if is_stranger => {
+                debug!("an HTTP connection without the token was closed");
+                return;
+            }
+            () = requests.idle(control.idle_time) => {
+                debug!("an idle HTTP connection was closed");
+                return;
+            }
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                break connection.await;
+            }
         }
     };
     if let Err(error) = ended {

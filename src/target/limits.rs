@@ -5,26 +5,35 @@
 
 use std::time::Duration;
 
-/// Connections at one time, both planes. Each costs a file descriptor and some tens of KiB.
+/// Connections at one time of those who have proven that they hold a grant. Each costs a file descriptor and some tens of KiB.
+/// Strangers and operators have places of their own, so that nobody with a grant can keep its revoke out.
 pub const CONNECTIONS: usize = 4096;
 
-/// Connections at one time from one address (one /64 network for IPv6). A recovery machine needs one for
+/// [`CONNECTIONS`] at one time from one address (one /64 network for IPv6). A recovery machine needs one for
 /// each grant; a proxy or NAT may hide hundreds of machines.
 pub const CONNECTIONS_PER_ADDRESS: usize = 2048;
 
-/// Connections that have not proven who they are: in the TLS handshake or before the end of the iSCSI login.
-/// With [`HANDSHAKE_TIME`] and the login deadline this also bounds how long a flood can hold the door. When all are taken, the
-/// oldest of the address that has most of them makes room for one that has fewer.
+/// Connections that have not proven who they are: in the TLS handshake, before CHAP, or of HTTP clients that have not shown the
+/// token. With [`HANDSHAKE_TIME`], the login deadline and [`INTRODUCTION_TIME`] this also bounds how long a flood can hold the
+/// door. When all are taken, the oldest of the address that has most of them makes room for one that has fewer.
 pub const STRANGERS: usize = 512;
 
 /// Connections of one address that have not proven who they are, so that one address cannot use up [`STRANGERS`].
 pub const STRANGERS_PER_ADDRESS: usize = 128;
 
-/// Connections of the control plane at one time, so that HTTP clients cannot use up [`CONNECTIONS`].
+/// When one address has [`STRANGERS_PER_ADDRESS`], the oldest makes room for the newest if it has been here for so long: a
+/// handshake and a request take less, and machines behind one NAT that all begin at one time do not end each other.
+pub const STRANGER_GRACE: Duration = Duration::from_millis(500);
+
+/// Connections at one time of HTTP clients that have shown the token; one beyond is answered and then closed.
 pub const CONTROL_CONNECTIONS: usize = 256;
 
-/// Connections of the control plane at one time from one address. What an operator or a script asks takes one for a moment.
+/// [`CONTROL_CONNECTIONS`] from one address. What an operator or a script asks takes one for a moment.
 pub const CONTROL_CONNECTIONS_PER_ADDRESS: usize = 64;
+
+/// From TCP accept until an HTTP client has shown the token; who does not is closed then, also in the middle of an answer. The
+/// client of a grant asks about it and goes.
+pub const INTRODUCTION_TIME: Duration = Duration::from_secs(15);
 
 /// From TCP accept to the end of the TLS handshake.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -135,6 +144,8 @@ pub struct Limits {
     pub control_connections_per_address: usize,
     /// See [`HANDSHAKE_TIME`].
     pub handshake_time: Duration,
+    /// See [`INTRODUCTION_TIME`].
+    pub introduction_time: Duration,
     /// See [`HTTP_IDLE_TIME`].
     pub http_idle_time: Duration,
     /// See [`IN_FLIGHT_BYTES`].
@@ -153,6 +164,7 @@ impl Default for Limits {
             control_connections: CONTROL_CONNECTIONS,
             control_connections_per_address: CONTROL_CONNECTIONS_PER_ADDRESS,
             handshake_time: HANDSHAKE_TIME,
+            introduction_time: INTRODUCTION_TIME,
             http_idle_time: HTTP_IDLE_TIME,
             in_flight_bytes: IN_FLIGHT_BYTES,
             send_stall: SEND_STALL,

@@ -15,7 +15,7 @@ use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use super::DataPlane;
 use super::admission::{Admitted, Gate};
-use super::control::{self, Control};
+use super::control::{self, Control, Visitor};
 use super::driver::{self, Peer};
 use super::limits::{CLOSE_TIME, LAST_WORDS_TIME, UNSENT_BYTES};
 use super::tls::{HandshakeError, Plane, Tls};
@@ -223,16 +223,17 @@ impl Refusals {
 }
 
 impl Door {
-    async fn enter(self, stream: TcpStream, address: SocketAddr, mut admitted: Admitted) {
+    async fn enter(self, stream: TcpStream, address: SocketAddr, admitted: Admitted) {
+        let since = Instant::now();
         if let Err(error) = prepare(&stream) {
             debug!(%error, "the peer left at once");
             return;
         }
         let Some(tls) = &self.tls else {
-            let peer = Peer::new(address, None, admitted);
+            let peer = Peer::new(address, None, admitted, since);
             return Box::pin(driver::drive(stream, peer, self.plane, self.stop)).await;
         };
-        let deadline = Instant::now() + self.plane.limits.handshake_time;
+        let deadline = since + self.plane.limits.handshake_time;
         // Each stage in a box of its own: a connection is as large as the stage that it is in, not as the largest.
         let handshake = tokio::select! {
             () = self.stop.cancelled() => return,
@@ -244,19 +245,19 @@ impl Door {
         match handshake {
             Ok(handshake) => match handshake.plane {
                 Plane::Data(grant) => {
-                    let peer = Peer::new(address, Some(grant), admitted);
+                    let peer = Peer::new(address, Some(grant), admitted, since);
                     Box::pin(driver::drive(handshake.stream, peer, self.plane, self.stop)).await;
                 }
                 Plane::Control(grant) => {
-                    if let Err(full) = admitted.control() {
-                        self.plane.metrics.refused(full.into());
-                        warn!(reason = %full, "connection refused");
-                        return;
-                    }
-                    Box::pin(control::serve(
-                        handshake.stream,
+                    let visitor = Visitor {
                         address,
                         grant,
+                        admitted,
+                        since,
+                    };
+                    Box::pin(control::serve(
+                        handshake.stream,
+                        visitor,
                         &self.control,
                         self.stop,
                     ))

@@ -1,12 +1,19 @@
-//! Clients of the control plane that stay and ask for nothing: they do not keep the others out.
+//! Clients of the control plane that stay: they do not keep the others out, and nobody keeps out an operator.
 
-use std::time::Duration;
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
 
+use iscsi_proto::Isid;
+use itemlift::grant::GrantState;
+use itemlift::initiator::Initiator;
+use itemlift::target::limits::STRANGER_GRACE;
+use itemlift::tunnel::Bundle;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::client::TlsStream;
 
-use crate::support::{Place, TestServer, within};
+use crate::support::{Place, TOKEN, TestServer, login, within};
 use crate::tls::{client, connect};
 
 /// The preface and empty settings that an HTTP/2 client opens with (RFC 9113 §3.4).
@@ -51,16 +58,127 @@ async fn a_client_that_asks_for_nothing_is_let_go() {
     }
 }
 
+/// A client without token and certificate, from one loopback address of many.
+async fn stranger_from(server: &TestServer, bundle: &Bundle, from: u8) -> TlsStream<TcpStream> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 4, from], 0).into()).unwrap();
+    let tcp = socket.connect(server.tls).await.unwrap();
+    let client = client(bundle, None, &[b"http/1.1"], &rustls::version::TLS13);
+    let name = ServerName::try_from("localhost").unwrap();
+    client.connect(name, tcp).await.unwrap()
+}
+
+/// What an operator's command asks; `Err`: the connection was closed instead.
+async fn as_operator(stream: &mut TlsStream<TcpStream>, ask: &str) -> std::io::Result<String> {
+    let request = format!(
+        "{ask} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 0\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = vec![0; 8192];
+    match within(10, stream.read(&mut answer)).await? {
+        0 => Err(ErrorKind::UnexpectedEof.into()),
+        read => Ok(String::from_utf8_lossy(&answer[..read]).into_owned()),
+    }
+}
+
+async fn revokes(server: &TestServer, from: u8) {
+    let bundle = server.grant().await;
+    let mut operator = stranger_from(server, &bundle, from).await;
+    let revoke = format!("POST /api/v1/grants/{}/revoke", bundle.grant.as_str());
+    let answer = as_operator(&mut operator, &revoke).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let state = server.grants.show(&bundle.grant).unwrap().state;
+    assert_eq!(state, GrantState::Revoked);
+}
+
+/// Those who fill the house ask again and again, from as many addresses as they need.
 #[tokio::test]
-async fn one_address_cannot_take_every_place() {
+async fn strangers_who_ask_keep_no_operator_out() {
     let mut place = Place::new();
+    place.limits.strangers = 8;
+    place.limits.strangers_per_address = 2;
+    place.limits.control_connections = 8;
     place.limits.control_connections_per_address = 2;
     let server = place.serve().await;
-    let mut first = stranger(&server, b"http/1.1").await;
-    let mut second = stranger(&server, b"http/1.1").await;
-    assert!(ask(&mut first).await.starts_with("HTTP/1.1 200"));
-    assert!(ask(&mut second).await.starts_with("HTTP/1.1 200"));
-    let mut third = stranger(&server, b"http/1.1").await;
-    let read = within(5, third.read(&mut [0; 16])).await;
-    assert!(!matches!(read, Ok(1..)), "{read:?}");
+    let bundle = server.grant().await;
+    let mut held = Vec::new();
+    for n in 0..8 {
+        let mut busy = stranger_from(&server, &bundle, 1 + n / 2).await;
+        assert!(ask(&mut busy).await.starts_with("HTTP/1.1 200"));
+        held.push(busy);
+    }
+    revokes(&server, 9).await;
+    // From an address of theirs too, once they have had their time.
+    tokio::time::sleep(STRANGER_GRACE).await;
+    revokes(&server, 4).await;
+}
+
+/// A grant lets its holder read, not keep the operator from ending that.
+#[tokio::test]
+async fn those_who_have_logged_in_keep_no_operator_out() {
+    let mut place = Place::new();
+    place.limits.connections = 2;
+    let server = place.serve().await;
+    let bundle = server.grant().await;
+    let mut held = Vec::new();
+    for isid in 0..3 {
+        let mut login = login(&bundle);
+        login.isid = Isid([0x80, 0, 0, 0, 0, isid]);
+        held.push(Initiator::log_in(server.connect_plain().await, login).await);
+    }
+    let error = held.pop().unwrap().unwrap_err();
+    // RFC 7143 §11.13.5: 0302h, out of resources.
+    assert!(error.to_string().contains("0x0302"), "{error}");
+    assert!(held.iter().all(Result::is_ok));
+    revokes(&server, 9).await;
+}
+
+#[tokio::test]
+async fn who_does_not_show_the_token_is_let_go() {
+    let mut place = Place::new();
+    place.limits.introduction_time = Duration::from_millis(900);
+    let server = place.serve().await;
+    let bundle = server.grant().await;
+    let mut operator = stranger_from(&server, &bundle, 1).await;
+    as_operator(&mut operator, "GET /api/v1/grants")
+        .await
+        .unwrap();
+    let mut busy = stranger_from(&server, &bundle, 2).await;
+    let begun = Instant::now();
+    let asking = async {
+        let request = b"GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer guess\r\n\r\n";
+        let mut answer = [0; 4096];
+        while busy.write_all(request).await.is_ok()
+            && !matches!(busy.read(&mut answer).await, Ok(0) | Err(_))
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    within(10, asking).await;
+    assert!(begun.elapsed() > Duration::from_millis(500), "at once");
+    let answer = as_operator(&mut operator, "GET /api/v1/grants")
+        .await
+        .unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn operators_beyond_the_limit_are_answered_and_let_go() {
+    let mut place = Place::new();
+    place.limits.control_connections_per_address = 1;
+    let server = place.serve().await;
+    let bundle = server.grant().await;
+    let [mut first, mut second] = [
+        stranger_from(&server, &bundle, 1).await,
+        stranger_from(&server, &bundle, 1).await,
+    ];
+    for stream in [&mut first, &mut second] {
+        let answer = as_operator(stream, "GET /api/v1/grants").await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    within(5, second.read_to_end(&mut Vec::new())).await.ok();
+    as_operator(&mut second, "GET /api/v1/grants")
+        .await
+        .unwrap_err();
+    as_operator(&mut first, "GET /api/v1/grants").await.unwrap();
 }

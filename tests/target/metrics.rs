@@ -6,9 +6,10 @@ use std::time::Duration;
 use iscsi_proto::scsi::Lun;
 use itemlift::initiator::Initiator;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::sleep;
 
+use crate::by_hand::ByHand;
 use crate::support::{DISK, Place, TOKEN, TestServer, connector, log_in, login, within};
 use crate::tls::{client, connect};
 
@@ -211,7 +212,7 @@ async fn the_counters_move_as_the_traffic_does() {
 #[tokio::test]
 async fn refusals_are_counted_by_their_reason() {
     let mut place = Place::new();
-    place.limits.connections_per_address = PLACES;
+    place.limits.strangers_per_address = PLACES;
     let server = place.serve().await;
     let (bundle, revoked) = (server.grant().await, server.grant().await);
     server.grants.revoke(&revoked.grant, "test").await.unwrap();
@@ -237,7 +238,8 @@ async fn refusals_are_counted_by_their_reason() {
         .ok();
     drop(held);
     sleep(Duration::from_millis(500)).await;
-    let crowded = r#"itemlift_connections_refused_total{stage="admission",reason="connections of an address"}"#;
+    let crowded =
+        r#"itemlift_connections_refused_total{stage="admission",reason="strangers of an address"}"#;
     let samples = until(&server, crowded, 1.0).await;
     for series in [
         r#"itemlift_connections_refused_total{stage="TLS",reason="certificate revoked"}"#,
@@ -248,6 +250,31 @@ async fn refusals_are_counted_by_their_reason() {
         assert_eq!(value(&samples, series), 1.0, "{series}");
     }
     assert!(value(&samples, crowded) >= 1.0);
+}
+
+/// Whoever makes room goes at once; what came from it was counted all the same.
+#[tokio::test]
+async fn a_login_that_makes_room_for_another_is_counted() {
+    let mut place = Place::new();
+    place.limits.strangers = 2;
+    let server = place.serve().await;
+    let bundle = server.grant().await;
+    let from = async |host: u8| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 5, host], 0).into()).unwrap();
+        socket.connect(server.plain).await.unwrap()
+    };
+    let mut first = ByHand::new(from(1).await);
+    first.login_step(&bundle, 0).await;
+    let _others = [from(2).await, from(3).await];
+    assert!(within(5, first.receive()).await.is_none(), "made room");
+    let made_room =
+        r#"itemlift_connections_refused_total{stage="admission",reason="made room for another"}"#;
+    let samples = until(&server, made_room, 1.0).await;
+    let logins = samples.iter().filter(|(series, _)| {
+        series.starts_with(r#"itemlift_pdus_received_total{pdu="Login Request""#)
+    });
+    assert_eq!(logins.map(|(_, number)| number).sum::<f64>(), 1.0);
 }
 
 #[tokio::test]

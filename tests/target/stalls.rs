@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use itemlift::tunnel::Bundle;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::by_hand::ByHand;
 use crate::support::{Place, connector, log_in, within};
+use crate::tls::{client, identity};
 
 /// How far a login comes before it stops.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +82,23 @@ async fn says(address: SocketAddr, bytes: &[u8]) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let _ = stream.read_to_end(&mut Vec::new()).await;
+}
+
+/// The login's time has run since TCP accept: a slow handshake does not buy another 15 s.
+#[tokio::test]
+async fn handshake_and_login_have_one_deadline() {
+    let server = Place::new().serve().await;
+    let bundle = server.grant().await;
+    let begun = Instant::now();
+    let tcp = TcpStream::connect(server.tls).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let version = &rustls::version::TLS13;
+    let client = client(&bundle, Some(identity(&bundle)), &[b"iscsi"], version);
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut stream = client.connect(name, tcp).await.unwrap();
+    let _ = within(25, stream.read_to_end(&mut Vec::new())).await;
+    let seconds = begun.elapsed().as_secs_f32();
+    assert!((14.9..20.0).contains(&seconds), "{seconds} s");
 }
 
 /// All at one time, since each takes as long as it may: 15 s for a login, 10 s for a TLS handshake.

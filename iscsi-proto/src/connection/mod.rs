@@ -79,7 +79,7 @@ enum Phase {
 }
 
 impl Connection {
-    /// A connection just accepted. `nonce` must be fresh random bytes.
+    /// A connection accepted `now`, from when the login's time runs. `nonce` must be fresh random bytes.
     #[must_use]
     pub fn new(policy: Policy, nonce: chap::Nonce, now: Instant) -> Self {
         let login = Box::new(Login::new(policy.algorithms.clone(), nonce));

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 fn gate() -> Arc<Gate> {
@@ -69,48 +71,92 @@ async fn the_crowd_makes_room_for_one_who_is_alone() {
         let _ = task.await;
     }
     let counts = gate.lock();
-    assert_eq!((counts.connections, counts.strangers), (0, 0));
+    assert_eq!(counts.strangers, 0);
     assert!(counts.by_network.is_empty());
 }
 
+/// Lets a connection in that has proven that it holds a grant.
+fn log_in(gate: &Arc<Gate>, from: &str) -> Result<Admitted, Full> {
+    let mut admitted = gate.admit(address(from)).unwrap();
+    admitted.initiator().map(|()| admitted)
+}
+
 #[test]
-fn a_login_frees_the_strangers_place_but_not_the_connections() {
+fn a_login_frees_the_strangers_place() {
     let gate = gate();
     let mut held = Vec::new();
     for _ in 0..4 {
-        let mut admitted = gate.admit(address("2001:db8::1")).unwrap();
-        admitted.logged_in();
-        held.push(admitted);
+        held.push(log_in(&gate, "2001:db8::1").unwrap());
     }
-    assert_eq!(
-        gate.admit(address("2001:db8::2")).unwrap_err(),
-        Full::Address
-    );
-    let _fifth = gate.admit(address("2001:db8:0:1::2")).unwrap();
-    assert_eq!(
-        gate.admit(address("192.0.2.3")).unwrap_err(),
-        Full::Connections
-    );
+    assert_eq!(log_in(&gate, "2001:db8::2").unwrap_err(), Full::Address);
+    held.push(log_in(&gate, "2001:db8:0:1::2").unwrap());
+    assert_eq!(log_in(&gate, "192.0.2.3").unwrap_err(), Full::Connections);
+    assert_eq!(gate.lock().initiators, 5);
     held.clear();
-    assert_eq!(gate.lock().by_network.len(), 1);
+    let counts = gate.lock();
+    assert_eq!((counts.initiators, counts.strangers), (0, 0));
+    assert!(counts.by_network.is_empty());
+}
+
+/// Not by strangers, and not by those who hold a grant.
+#[tokio::test]
+async fn an_operator_finds_a_place_in_a_house_that_is_full() {
+    let gate = gate();
+    let mut held = Vec::new();
+    for from in [
+        "192.0.2.1",
+        "192.0.2.1",
+        "192.0.2.1",
+        "192.0.2.1",
+        "192.0.2.2",
+    ] {
+        held.push(log_in(&gate, from).unwrap());
+    }
+    for from in ["192.0.2.1", "192.0.2.1", "192.0.2.2"] {
+        settle(&gate, from).unwrap();
+    }
+    let mut operator = gate.admit(address("192.0.2.3")).unwrap();
+    assert!(operator.operator());
+    assert_eq!(gate.lock().operators, 1);
+    drop((held, operator));
+    assert_eq!(gate.lock().operators, 0);
+}
+
+#[tokio::test]
+async fn of_one_address_the_oldest_makes_room_once_it_has_had_its_time() {
+    let gate = gate();
+    let oldest = settle(&gate, "192.0.2.1").unwrap();
+    let second = settle(&gate, "192.0.2.1").unwrap();
+    assert_eq!(
+        settle(&gate, "192.0.2.1").unwrap_err(),
+        Full::AddressStrangers
+    );
+    std::thread::sleep(Duration::from_millis(500));
+    let _newest = settle(&gate, "192.0.2.1").unwrap();
+    assert!(oldest.await.unwrap_err().is_cancelled());
+    assert!(!second.is_finished());
+    assert_eq!(gate.lock().strangers, 2);
 }
 
 #[test]
-fn the_control_plane_has_limits_of_its_own() {
+fn operators_beyond_the_limit_are_not_to_stay() {
     let gate = gate();
-    let mut first = gate.admit(address("192.0.2.1")).unwrap();
-    let mut second = gate.admit(address("192.0.2.1")).unwrap();
-    first.control().unwrap();
-    assert_eq!(second.control(), Err(Full::AddressControl));
+    let mut here = [(); 3].map(|()| {
+        let mut admitted = gate.admit(address("192.0.2.1")).unwrap();
+        (admitted.operator(), admitted)
+    });
+    assert_eq!(
+        here.each_ref().map(|(stays, _)| *stays),
+        [true, false, false]
+    );
+    // Asked again, it is no other.
+    assert!(here[0].1.operator());
+    assert_eq!(gate.lock().operators, 3);
     let mut other = gate.admit(address("192.0.2.2")).unwrap();
-    other.control().unwrap();
-    drop(first);
-    assert_eq!(second.control(), Ok(()));
-    let mut third = gate.admit(address("192.0.2.3")).unwrap();
-    assert_eq!(third.control(), Err(Full::Control));
-    drop((second, other, third));
-    let counts = gate.lock();
-    let all = (counts.connections, counts.strangers, counts.control);
-    assert_eq!(all, (0, 0, 0));
-    assert!(counts.by_network.is_empty());
+    assert!(!other.operator(), "in all");
+    drop((here, other));
+    let mut again = gate.admit(address("192.0.2.2")).unwrap();
+    assert!(again.operator());
+    drop(again);
+    assert!(gate.lock().by_network.is_empty());
 }

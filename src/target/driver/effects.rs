@@ -57,7 +57,6 @@ impl<S> Driver<S> {
                 self.machine
                     .established(session.as_ref().map(|session| session.tsih));
                 if let Some(session) = session {
-                    self.peer.admitted.logged_in();
                     self.session = Some(session);
                     self.tell_of_login();
                 }
@@ -116,6 +115,12 @@ impl<S> Driver<S> {
             self.machine.established(None);
             return;
         };
+        if let Err(full) = self.peer.admitted.initiator() {
+            self.plane.metrics.refused(full.into());
+            tracing::warn!(reason = %full, grant = %grant.id, "login refused");
+            self.machine.established(None);
+            return;
+        }
         let newcomer = Newcomer {
             identity,
             grant,

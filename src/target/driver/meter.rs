@@ -141,8 +141,7 @@ impl<S> Driver<S> {
         let meter = &mut self.meter;
         meter.fold_at = None;
         meter.fold();
-        self.machine
-            .take_counts(|counted| meter.metrics.counted(counted));
+        self.machine.fold();
         let (_, read) = self.machine.progress();
         let mut news = read.saturating_sub(std::mem::replace(&mut meter.read, read));
         fold(&mut news, &meter.metrics.bytes.read);

@@ -6,6 +6,7 @@
 mod close;
 mod effects;
 mod events;
+mod machine;
 mod memory;
 mod meter;
 mod outbox;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::close::{Ending, ending};
 use self::events::Event;
+use self::machine::Machine;
 use self::memory::Memory;
 use self::meter::Meter;
 use self::outbox::Outbox;
@@ -46,6 +48,8 @@ pub(super) struct Peer {
     /// The grant whose certificate was shown; `None` without TLS.
     certified: Option<Arc<LiveGrant>>,
     admitted: Admitted,
+    /// When it was let in: the login's time has run since then.
+    since: Instant,
 }
 
 impl Peer {
@@ -53,11 +57,13 @@ impl Peer {
         address: SocketAddr,
         certified: Option<Arc<LiveGrant>>,
         admitted: Admitted,
+        since: tokio::time::Instant,
     ) -> Self {
         Self {
             address,
             certified,
             admitted,
+            since: since.into_std(),
         }
     }
 }
@@ -101,8 +107,9 @@ where
     let now = Instant::now();
     let memory = Memory::new(Lease::of(&plane.pool));
     let meter = Meter::new(Arc::clone(&plane.metrics));
+    let machine = Connection::new(plane.policy.clone(), nonce, peer.since);
     let mut driver = Driver {
-        machine: Connection::new(plane.policy.clone(), nonce, now),
+        machine: Machine::new(machine, Arc::clone(&plane.metrics)),
         ending: Box::pin(ending(peer.certified.as_deref(), stop.clone())),
         grant: peer.certified.clone(),
         timer: Box::pin(tokio::time::sleep(SEND_STALL)),
@@ -129,7 +136,7 @@ where
 
 struct Driver<S> {
     stream: S,
-    machine: Connection,
+    machine: Machine,
     peer: Peer,
     plane: Arc<DataPlane>,
     stop: CancellationToken,
