@@ -33,7 +33,9 @@ pub(crate) struct Outgoing {
 /// Answers and effects, each in order; and what there is to tell of those that came in.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    pub(crate) answers: VecDeque<Outgoing>,
+    answers: VecDeque<Outgoing>,
+    /// Of the data segments of `answers`.
+    answer_bytes: usize,
     pub(crate) effects: VecDeque<Effect>,
     pub(crate) counts: Counts,
     /// When the last input came.
@@ -47,7 +49,7 @@ impl Outbox {
     }
 
     pub(crate) fn push(&mut self, bhs: Bhs, data: Bytes, status_number: StatusNumber) {
-        self.answers.push_back(Outgoing {
+        self.queue(Outgoing {
             bhs,
             data,
             status_number,
@@ -58,11 +60,39 @@ impl Outbox {
     /// Queues the status of a command.
     pub(crate) fn end(&mut self, bhs: Bhs, data: Bytes, ended: Ended) {
         self.counts.command(ended.opcode, ended.end);
-        self.answers.push_back(Outgoing {
+        self.queue(Outgoing {
             bhs,
             data,
             status_number: StatusNumber::Takes,
             ends: Some(ended),
         });
+    }
+
+    fn queue(&mut self, answer: Outgoing) {
+        self.answer_bytes += answer.data.len();
+        self.answers.push_back(answer);
+    }
+
+    /// The oldest answer.
+    pub(crate) fn next_answer(&mut self) -> Option<Outgoing> {
+        let answer = self.answers.pop_front()?;
+        self.answer_bytes -= answer.data.len();
+        Some(answer)
+    }
+
+    /// Answers that wait.
+    pub(crate) fn answers(&self) -> usize {
+        self.answers.len()
+    }
+
+    /// Bytes of their data.
+    pub(crate) fn answer_bytes(&self) -> usize {
+        self.answer_bytes
+    }
+
+    /// Gives back the room that the queues had at their longest.
+    pub(crate) fn trim(&mut self) {
+        self.answers.shrink_to_fit();
+        self.effects.shrink_to_fit();
     }
 }

@@ -65,7 +65,7 @@ impl Connection {
         self.timers.logged_in();
         self.answer_login(response, &answers);
         // The last login response still goes without digests (RFC 7143 §13.1).
-        self.plain_answers = self.out.answers.len();
+        self.plain_answers = self.out.answers();
         self.digests = digests;
         self.framing.set_digests(digests);
         Ok(())

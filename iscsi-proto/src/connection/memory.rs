@@ -32,8 +32,7 @@ impl Connection {
 
     /// Gives back the room that queues had at their longest, for a connection that has been idle.
     pub fn trim(&mut self) {
-        self.out.answers.shrink_to_fit();
-        self.out.effects.shrink_to_fit();
+        self.out.trim();
         if let Phase::Session(session) = &mut self.phase {
             session.trim();
         }

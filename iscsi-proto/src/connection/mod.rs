@@ -13,7 +13,10 @@ use crate::digest::Digests;
 use crate::effect::{Effect, ReadFault, ReadId, Reset, ShutDown};
 use crate::error::Error;
 use crate::framing::{self, Frame, Framing};
-use crate::limits::{LOGIN_DEADLINE, LOGOUT_DEADLINE, MAX_QUEUED_ANSWERS, MAX_RECV_DATA_SEGMENT};
+use crate::limits::{
+    LOGIN_DEADLINE, LOGOUT_DEADLINE, MAX_QUEUED_ANSWER_BYTES, MAX_QUEUED_ANSWERS,
+    MAX_RECV_DATA_SEGMENT,
+};
 use crate::login::{Login, LoginRefusal};
 use crate::outbox::{Outbox, Outgoing, StatusNumber};
 use crate::pdu::{self, Numbers};
@@ -133,12 +136,14 @@ impl Connection {
     /// for the login, while the peer does not take its answers, and when all is over.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        let ready = match &self.phase {
-            Phase::Login { waiting, .. } => !waiting,
-            Phase::Session(session) => !session.closed,
-            Phase::Refused => false,
+        let (ready, parameters) = match &self.phase {
+            Phase::Login { waiting, .. } => (!waiting, 0),
+            Phase::Session(session) => (!session.closed, session.parameter_bytes),
+            Phase::Refused => (false, 0),
         };
-        ready && self.out.answers.len() < MAX_QUEUED_ANSWERS
+        ready
+            && self.out.answers() < MAX_QUEUED_ANSWERS
+            && self.out.answer_bytes() + parameters < MAX_QUEUED_ANSWER_BYTES
     }
 
     /// The next thing to do.
@@ -163,7 +168,7 @@ impl Connection {
 
     /// The next PDU to send. Answers come before data.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        let outgoing = match (self.out.answers.pop_front(), &mut self.phase) {
+        let outgoing = match (self.out.next_answer(), &mut self.phase) {
             (Some(answer), _) => answer,
             (None, Phase::Session(session)) => {
                 let data = session.poll_data(&mut self.out)?;
@@ -258,7 +263,7 @@ impl Connection {
             Phase::Session(session) => session.closed,
             Phase::Refused => true,
         };
-        over && self.out.answers.is_empty()
+        over && self.out.answers() == 0
     }
 
     fn take(&mut self, frame: Frame) -> Result<(), Error> {

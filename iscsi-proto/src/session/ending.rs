@@ -28,6 +28,7 @@ impl Session {
 
     pub(super) fn enter(&mut self, itt: Itt, task: Task) {
         self.immediate_tasks += usize::from(task.immediate);
+        self.parameter_bytes += task.parameter_bytes();
         self.tasks.insert(itt, task);
     }
 
@@ -35,6 +36,7 @@ impl Session {
     pub(super) fn remove(&mut self, itt: Itt, out: &mut Outbox) -> Option<Task> {
         let task = self.tasks.remove(&itt)?;
         self.immediate_tasks -= usize::from(task.immediate);
+        self.parameter_bytes -= task.parameter_bytes();
         match &task.work {
             Work::Transfer(transfer) => {
                 self.reads.drop_pieces(transfer, out);

@@ -51,6 +51,8 @@ pub(crate) struct Session {
     tasks: BTreeMap<Itt, Task>,
     /// Those of `tasks` that are immediate: each PDU that leaves tells how much of the window the others take.
     immediate_tasks: usize,
+    /// Bytes that `tasks` have to send and that are not of the disk.
+    pub(crate) parameter_bytes: usize,
     reads: Reads,
     /// Tasks with data to send, the longest ready first.
     ready: VecDeque<Itt>,
@@ -99,6 +101,7 @@ impl Session {
             window: Window::new(request.cmd_sn, COMMAND_WINDOW),
             tasks: BTreeMap::new(),
             immediate_tasks: 0,
+            parameter_bytes: 0,
             reads: Reads::default(),
             ready: VecDeque::new(),
             soliciting: VecDeque::new(),

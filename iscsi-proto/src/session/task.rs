@@ -187,6 +187,16 @@ impl Task {
         }
     }
 
+    /// Bytes in all of what it has to send, if that is not of the disk; the same from its first to its last.
+    pub(super) fn parameter_bytes(&self) -> usize {
+        match &self.work {
+            Work::Transfer(transfer) if matches!(transfer.purpose, Purpose::Parameter) => {
+                transfer.total as usize
+            }
+            _ => 0,
+        }
+    }
+
     pub(super) fn transfer(&mut self) -> Option<&mut Transfer> {
         match &mut self.work {
             Work::Transfer(transfer) => Some(transfer),

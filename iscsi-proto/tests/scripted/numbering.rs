@@ -114,6 +114,82 @@ fn who_does_not_take_answers_is_not_heard() {
     assert_eq!(answers, 2000);
 }
 
+/// Feeds the machine until it wants no more; how often.
+fn fill(peer: &mut Peer, mut ask: impl FnMut(&mut Peer)) -> usize {
+    let mut asked = 0;
+    while peer.machine.wants_input() {
+        ask(peer);
+        asked += 1;
+        assert!(asked < 256, "without end");
+    }
+    asked
+}
+
+/// 64 KiB, and one answer more: ping data, and data of commands that read no blocks.
+#[test]
+fn who_does_not_take_answers_leaves_few_bytes_of_them() {
+    let mut peer = Peer::ready(&[]);
+    // NOP-Out, immediate: 65,536 bytes are 8.2 times 8000.
+    let ping = |peer: &mut Peer| {
+        let mut bhs = [0; 48];
+        (bhs[0], bhs[1], bhs[19]) = (0x40, 0x80, 7);
+        bhs[20..24].fill(0xff);
+        bhs[24..28].copy_from_slice(&peer.cmd_sn.to_be_bytes());
+        peer.send(bhs, vec![0x5a; 8000]);
+    };
+    for _ in 0..3 {
+        assert_eq!(fill(&mut peer, ping), 9);
+        for _ in 0..9 {
+            assert_eq!(peer.receive().data.len(), 8000);
+        }
+    }
+    // REPORT SUPPORTED OPERATION CODES, all of them with their timeouts.
+    let mut cdb = [0; 12];
+    (cdb[0], cdb[1], cdb[2]) = (0xa3, 0x0c, 0x80);
+    cdb[6..10].copy_from_slice(&0x10_0000_u32.to_be_bytes());
+    let ask = |peer: &mut Peer| {
+        peer.command(0, &cdb, None, 0x10_0000);
+    };
+    ask(&mut peer);
+    let one = peer.receive().data.len();
+    assert!(one > 600, "{one}: too little to fill anything");
+    for _ in 0..3 {
+        let asked = fill(&mut peer, ask);
+        assert_eq!(asked, 65_536_usize.div_ceil(one));
+        for _ in 0..asked {
+            assert_eq!(peer.receive().data.len(), one);
+        }
+    }
+    assert!(peer.try_receive().is_none() && peer.machine.wants_input());
+}
+
+/// What has ended without being sent leaves no trace.
+#[test]
+fn data_of_commands_that_end_is_counted_no_more() {
+    let mut peer = Peer::ready(&[]);
+    let mut cdb = [0; 12];
+    (cdb[0], cdb[1], cdb[2], cdb[8]) = (0xa3, 0x0c, 0x80, 0x40);
+    let ask = |peer: &mut Peer| {
+        peer.command(0, &cdb, None, 0x4000);
+    };
+    let fits = fill(&mut peer, ask);
+    assert!(fits > 20, "{fits}");
+    while peer.try_receive().is_some() {}
+    for _ in 0..3 {
+        for _ in 0..fits / 2 {
+            ask(&mut peer);
+        }
+        // ABORT TASK SET, immediate.
+        let mut bhs = [0; 48];
+        (bhs[0], bhs[1], bhs[19]) = (0x42, 0x82, 9);
+        bhs[20..24].fill(0xff);
+        bhs[24..28].copy_from_slice(&peer.cmd_sn.to_be_bytes());
+        peer.send(bhs, Bytes::new());
+        assert_eq!((peer.receive().bhs[0], peer.try_receive()), (0x22, None));
+    }
+    assert_eq!(fill(&mut peer, ask), fits);
+}
+
 #[test]
 fn what_is_rejected() {
     let mut peer = Peer::ready(&[]);
