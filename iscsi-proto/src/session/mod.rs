@@ -151,12 +151,19 @@ impl Session {
             reject(RejectReason::DataDigest, &frame.bhs, out);
             return Ok(());
         }
-        // A logout that we asked for waits for nothing: no command before it will run.
-        let asked_for = self.leaving && Opcode::of(&frame.bhs) == Some(Opcode::LogoutRequest);
-        if is_immediate(&frame.bhs) || is_unnumbered_nop(&frame) || asked_for {
+        let number = cmd_sn(&frame);
+        // A logout that we asked for waits for nothing: no command before it will run. Its number counts all the same.
+        let asked_for = self.leaving
+            && Opcode::of(&frame.bhs) == Some(Opcode::LogoutRequest)
+            && self.window.may_come(number);
+        if is_immediate(&frame.bhs) || is_unnumbered_nop(&frame) {
             self.run(&frame, out)?;
+        } else if asked_for {
+            if self.run(&frame, out)? {
+                self.window.skip(number);
+            }
         } else {
-            let (number, bhs) = (cmd_sn(&frame), frame.bhs);
+            let bhs = frame.bhs;
             match self.window.arrive(number, frame, self.held_from()) {
                 Arrival::Run(frame) => {
                     if !self.run(&frame, out)? {

@@ -101,6 +101,47 @@ fn shut_down_is_over_with_the_logout() {
     assert!(peer.machine.is_closed());
 }
 
+/// RFC 7143 §4.2.2.1: it takes a number like any other, and one from outside the window is ignored.
+#[test]
+fn a_logout_that_is_not_immediate_has_its_number() {
+    let logout = |cmd_sn: u32| {
+        let mut bhs = [0; 48];
+        (bhs[0], bhs[1], bhs[19]) = (0x06, 0x80, 9);
+        bhs[24..28].copy_from_slice(&cmd_sn.to_be_bytes());
+        bhs
+    };
+    let answer = |peer: &mut Peer| {
+        let bhs = peer.receive().bhs;
+        (bhs[0], [bhs[28], bhs[29], bhs[30], bhs[31]])
+    };
+    for asked in [false, true] {
+        let mut peer = Peer::ready(&[]);
+        let number = peer.cmd_sn;
+        if asked {
+            peer.machine.shut_down(peer.now, ShutDown::Revoked);
+            peer.receive();
+        }
+        for wrong in [number - 1, number + 128] {
+            peer.send(logout(wrong), Bytes::new());
+            assert!(peer.try_receive().is_none(), "{asked} {wrong}");
+        }
+        peer.send(logout(number), Bytes::new());
+        assert_eq!(
+            answer(&mut peer),
+            (0x26, (number + 1).to_be_bytes()),
+            "{asked}"
+        );
+        assert!(peer.machine.is_closed());
+    }
+    // Asked for, it waits for no command before it; but what is missing is not acknowledged.
+    let mut peer = Peer::ready(&[]);
+    let number = peer.cmd_sn;
+    peer.machine.shut_down(peer.now, ShutDown::Revoked);
+    peer.receive();
+    peer.send(logout(number + 3), Bytes::new());
+    assert_eq!(answer(&mut peer), (0x26, number.to_be_bytes()));
+}
+
 /// RFC 7143 §7.4.3: a discovery session is not asked to log out, it just ends.
 #[test]
 fn shut_down_of_a_discovery_session() {
