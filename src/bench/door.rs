@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chap::{Algorithm, Credentials, Nonce};
 use iscsi_proto::{Digests, Isid, scsi::Lun};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
@@ -19,6 +21,9 @@ use crate::tunnel::{Bundle, ConnectError, Connector};
 
 /// The name that every session goes by; the ISID tells them apart.
 const INITIATOR: &str = "iqn.2026-11.io.itemlift:bench";
+
+/// How long a session may take from its connection to the answer about its disk. The server gives a login 15 s itself.
+const ENTRY_TIME: Duration = Duration::from_secs(30);
 
 /// Logins under way at one time: half of what the server takes from one address.
 const LOGINS: usize = 64;
@@ -48,6 +53,12 @@ pub enum EntryError {
         "the target takes no more sessions of this grant (status 0302h); spread them over more grants, one --bundle each"
     )]
     Full,
+    /// The target does not answer.
+    #[error(
+        "the target did not answer within {} s; see that an iSCSI target listens there, and whether it has too much to do",
+        ENTRY_TIME.as_secs()
+    )]
+    Silent,
     /// The login or the first command failed.
     #[error(transparent)]
     Session(#[from] InitiatorError),
@@ -151,13 +162,13 @@ pub(super) async fn enter_all(
             let _turn = turnstile.acquire().await;
             let door = doors.get(number % doors.len().max(1));
             let door = door.ok_or(BenchError::NoBundle)?;
-            door.enter(isid(run, number), lun, depth)
-                .await
-                .map_err(|why| BenchError::Entry {
-                    number: number + 1,
-                    count,
-                    why,
-                })
+            let entering = timeout(ENTRY_TIME, door.enter(isid(run, number), lun, depth));
+            let entered = entering.await.unwrap_or(Err(EntryError::Silent));
+            entered.map_err(|why| BenchError::Entry {
+                number: number + 1,
+                count,
+                why,
+            })
         });
     }
     let mut entered = Vec::with_capacity(count);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -219,4 +220,19 @@ fn limited(limit: &str, bundle: &Path) -> Command {
         .args(["-c", &bench, env!("CARGO_BIN_EXE_itemlift")])
         .arg(bundle);
     command
+}
+
+/// Nobody takes part in the login; the first TCP connection alone is accepted by the system.
+#[test]
+fn a_target_that_never_answers_is_given_up() {
+    let site = Site::new();
+    let (server, bundle) = bed(&site);
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let begun = Instant::now();
+    let error = fails(bench(&bundle, &["--plain"]).arg(&address));
+    assert!(error.contains("did not answer within 30 s"), "{error}");
+    let took = begun.elapsed().as_secs();
+    assert!((30..60).contains(&took), "{took} s");
+    server.stop();
 }
