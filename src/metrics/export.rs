@@ -226,9 +226,8 @@ impl Snapshot {
             let mut family = gauge(encoder, name, help)?;
             for (source, numbers) in &self.sources {
                 let number = numbers.get(place).copied().unwrap_or_default();
-                let label = source.replace(['\\', '"', '\n'], "_");
                 family
-                    .encode_family(&[("source", label.as_str())])?
+                    .encode_family(&[("source", source.as_str())])?
                     .encode_gauge(&number)?;
             }
         }
@@ -280,4 +279,36 @@ fn observe(family: &mut MetricEncoder<'_>, times: &Histogram) -> fmt::Result {
 
 fn read(number: &AtomicU64) -> u64 {
     number.load(Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// OpenMetrics 1.0 §5.1: in a label's value, `\\`, `"` and line feed are escaped.
+    #[test]
+    fn every_source_is_a_series_of_its_own() {
+        let source = |label: &str, points| (label.to_owned(), [points, 0, 0]);
+        let snapshot = Snapshot {
+            metrics: Arc::default(),
+            sessions: Vec::new(),
+            grants: Vec::new(),
+            audit_lost: 0,
+            sources: vec![
+                source("/a\"b", 1),
+                source("/a_b", 2),
+                source("/a\\b", 3),
+                source("/a\nb", 4),
+            ],
+        };
+        let text = snapshot.text().unwrap();
+        for line in [
+            r#"itemlift_source_points{source="/a\"b"} 1"#,
+            r#"itemlift_source_points{source="/a_b"} 2"#,
+            r#"itemlift_source_points{source="/a\\b"} 3"#,
+            r#"itemlift_source_points{source="/a\nb"} 4"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}: {text}");
+        }
+    }
 }
