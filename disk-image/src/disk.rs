@@ -111,6 +111,12 @@ impl Disk {
         below.chain(data).any(|part| part.id() == file)
     }
 
+    /// Whether a sequential reader gains when what comes next is read with [`Wait::Ahead`]: what was read so far had to be
+    /// decoded, or a store says that its files gain by it.
+    pub fn gains_by_reading_ahead(&self) -> bool {
+        self.layers.iter().any(Image::gains_by_reading_ahead)
+    }
+
     /// Fills `buf` with the bytes at `offset`, all of them or none that may be used.
     ///
     /// # Errors

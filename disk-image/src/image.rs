@@ -41,6 +41,18 @@ impl Image {
         one.into_iter().chain(many.into_iter().flatten())
     }
 
+    /// See [`Disk::gains_by_reading_ahead`](crate::Disk::gains_by_reading_ahead).
+    pub(super) fn gains_by_reading_ahead(&self) -> bool {
+        let decodes = match self {
+            Image::Raw(_) | Image::Vhd(_) | Image::Vhdx(_) => false,
+            Image::Qcow2(qcow2) => qcow2.decodes(),
+            Image::Vmdk(vmdk) => vmdk.decodes(),
+        };
+        decodes
+            || self.file().gains_by_reading_ahead()
+            || self.data_files().any(|file| file.gains_by_reading_ahead())
+    }
+
     /// Bytes in a logical sector, if the image says so.
     pub(super) fn sector_size(&self) -> Option<u32> {
         match self {

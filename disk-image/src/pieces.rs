@@ -1,6 +1,7 @@
 //! What one open image keeps in the cache that all share: parts of its tables, decoded data.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
@@ -60,6 +61,8 @@ pub(crate) fn bit_run(
 #[derive(Debug)]
 pub(crate) struct Pieces {
     owner: Owner,
+    /// Something was decoded.
+    decodes: AtomicBool,
 }
 
 impl Pieces {
@@ -67,6 +70,7 @@ impl Pieces {
     pub(crate) fn new(cache: &Arc<Cache>) -> Pieces {
         Pieces {
             owner: Owner::new(cache),
+            decodes: AtomicBool::new(false),
         }
     }
 
@@ -169,8 +173,17 @@ impl Pieces {
         wait: Wait,
         decode: impl FnOnce() -> Result<Vec<u8>, Fault>,
     ) -> Result<Bytes, Fault> {
+        let decode = || {
+            self.decodes.store(true, Ordering::Relaxed);
+            decode()
+        };
         self.owner
             .fetch(Piece::Data(name.into()), file.path(), wait, decode)
+    }
+
+    /// Whether anything had to be decoded so far.
+    pub(crate) fn decodes(&self) -> bool {
+        self.decodes.load(Ordering::Relaxed)
     }
 }
 

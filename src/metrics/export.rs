@@ -182,10 +182,15 @@ impl Snapshot {
         }
         let help = "Bytes of read data in memory.";
         gauge(encoder, "in_flight_bytes", help)?.encode_gauge(&read(&self.metrics.in_flight))?;
-        let mut family = gauge(encoder, "blocking_reads", "Cold reads under way.")?;
+        let mut family = gauge(
+            encoder,
+            "blocking_reads",
+            "Cold reads under way, and reads ahead.",
+        )?;
         for (state, number) in [
             ("waiting", &self.metrics.reads_waiting),
             ("running", &self.metrics.reads_blocking),
+            ("ahead", &self.metrics.reads_ahead),
         ] {
             family
                 .encode_family(&[("state", state)])?

@@ -39,6 +39,8 @@ pub struct Metrics {
     /// Reads that wait for a thread that may block, and those that have one.
     pub(crate) reads_waiting: AtomicU64,
     pub(crate) reads_blocking: AtomicU64,
+    /// Reads ahead under way.
+    pub(crate) reads_ahead: AtomicU64,
     pub(crate) bytes: Bytes,
     /// From the request for a read to its data.
     pub(crate) hot: Histogram,
@@ -79,6 +81,7 @@ impl Default for Metrics {
             in_flight: AtomicU64::new(0),
             reads_waiting: AtomicU64::new(0),
             reads_blocking: AtomicU64::new(0),
+            reads_ahead: AtomicU64::new(0),
             bytes: Bytes::default(),
             hot: Histogram::default(),
             cold: Histogram::default(),

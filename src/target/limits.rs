@@ -103,6 +103,17 @@ pub const BLOCKING_READS_PER_SOURCE: usize = BLOCKING_READS / 4;
 /// Reads of all disks, and openings of recovery points, that may block at one time: threads of the runtime's blocking pool.
 pub const BLOCKING_READS: usize = 256;
 
+/// Bytes that are read ahead of one stream of reads, at most: what comes from afar at 200 MB/s in 80 ms. It is less while the
+/// stream is young, and where the cache throws it out before it is used.
+pub const READ_AHEAD_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Bytes that are read ahead in one go, on one thread.
+pub const READ_AHEAD_STEP_BYTES: u64 = 1024 * 1024;
+
+/// Steps of reading ahead that one connection has under way on one disk. With the places that have to be left for reads that
+/// somebody waits for, this keeps a copy from taking every thread and every core.
+pub const READ_AHEAD_STEPS: usize = 4;
+
 /// Read data that one connection may hold whatever others do, in bytes: one read of the largest size.
 pub const OWN_BYTES: u32 = iscsi_proto::limits::READ_CHUNK;
 

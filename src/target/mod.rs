@@ -5,6 +5,7 @@
 //! listeners and is handed to its router in `control`.
 
 mod admission;
+mod ahead;
 mod buffers;
 mod control;
 mod driver;

@@ -111,6 +111,25 @@ impl DiskPlaces {
             ..self.of_source.take().await?
         })
     }
+
+    /// A place for what nobody waits for: only where half of the source's places, and of all, are left for others. None of the
+    /// disk's own is taken: those are for its readers, who may all wait for one piece.
+    pub(super) fn take_spare(&self) -> Option<Place> {
+        let SourcePlaces { here, everywhere } = &self.of_source;
+        Some(Place {
+            _of_disk: None,
+            _of_source: spare(here, BLOCKING_READS_PER_SOURCE)?,
+            _everywhere: spare(everywhere, BLOCKING_READS)?,
+        })
+    }
+}
+
+/// One of so many places, if at least half of them are left.
+fn spare(room: &Arc<Semaphore>, places: usize) -> Option<OwnedSemaphorePermit> {
+    if room.available_permits() <= places / 2 {
+        return None;
+    }
+    Arc::clone(room).try_acquire_owned().ok()
 }
 
 impl SourcePlaces {
@@ -187,5 +206,33 @@ mod tests {
         assert!(now_or_never(places.of(key("good", "0")).take()).is_some());
         taken.pop();
         fresh_disk.take().await.unwrap();
+    }
+
+    /// What is read ahead takes places that are left over, and none that readers of another disk could not have as well.
+    #[tokio::test]
+    async fn reading_ahead_leaves_half_of_the_places() {
+        let places = Places::default();
+        let ahead = places.of(key("s", "a"));
+        let taken: Vec<Place> = std::iter::from_fn(|| ahead.take_spare()).collect();
+        assert_eq!(taken.len(), 32);
+        let mut readers = Vec::new();
+        for _ in 0..16 {
+            readers.push(ahead.take().await.unwrap());
+            readers.push(places.of(key("s", "b")).take().await.unwrap());
+        }
+        drop(taken);
+        assert!(ahead.take_spare().is_none(), "half of them read");
+        assert_eq!(places.everywhere.available_permits(), 256 - 32);
+        readers.pop();
+        assert!(ahead.take_spare().is_some());
+        for n in 0..3 {
+            for _ in 0..33 {
+                readers.extend(places.opening(&n.to_string()).await);
+            }
+        }
+        assert!(
+            places.of(key("t", "a")).take_spare().is_none(),
+            "half of all"
+        );
     }
 }

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use iscsi_proto::{ByteOffset, ReadBlocks, ReadFault};
 use tracing::{debug, warn};
 
+use super::ahead::Step;
 use super::buffers::{Buffer, Buffers};
+use super::limits::READ_BYTES;
 use super::places::DiskPlaces;
 use crate::metrics::Metrics;
 use crate::point::{Disk, ReadError, Wait};
@@ -20,6 +22,8 @@ pub(super) struct Medium {
     disk: Option<Arc<Disk>>,
     /// For reads that may block.
     places: DiskPlaces,
+    /// Reading ahead would pay: by what the disk is, or by what a cold read has shown.
+    gains: AtomicBool,
     complained: AtomicBool,
 }
 
@@ -67,10 +71,14 @@ impl Drop for ColdRead {
 
 impl Medium {
     pub(super) fn new(name: &str, disk: Option<Arc<Disk>>, places: DiskPlaces) -> Self {
+        let gains = disk
+            .as_ref()
+            .is_some_and(|disk| disk.gains_by_reading_ahead());
         Self {
             name: name.to_owned(),
             disk,
             places,
+            gains: AtomicBool::new(gains),
             complained: AtomicBool::new(false),
         }
     }
@@ -102,10 +110,14 @@ impl Medium {
         let disk = self.disk.clone().ok_or(fault)?;
         let place = self.places.take().await.ok_or(fault)?;
         cold.begins();
+        let medium = Arc::clone(&self);
         let read = tokio::task::spawn_blocking(move || {
             let outcome = disk
                 .read_at(wanted.offset.0, buffer.as_mut_slice(), Wait::Allowed)
                 .map(|()| buffer.freeze());
+            if !medium.gains.load(Ordering::Relaxed) && disk.gains_by_reading_ahead() {
+                medium.gains.store(true, Ordering::Relaxed);
+            }
             // Kept until here: the thread is taken for as long as the disk hangs, also when nobody waits for the read any more.
             drop((place, cold));
             outcome
@@ -117,6 +129,37 @@ impl Medium {
                 Err(fault)
             }
         }
+    }
+
+    /// Bytes in the disk, if a sequential reader gains when what comes next is brought into the cache.
+    pub(super) fn gains_by_reading_ahead(&self) -> Option<u64> {
+        let gains = self.gains.load(Ordering::Relaxed);
+        let disk = self.disk.as_ref().filter(|_| gains)?;
+        Some(disk.info().size)
+    }
+
+    /// Brings a part of the disk into the cache, on the blocking pool, if there is a place to spare. `false`: there is none.
+    pub(super) fn read_ahead(&self, step: Step) -> bool {
+        let place = self.disk.clone().zip(self.places.take_spare());
+        let Some((disk, place)) = place else {
+            return false;
+        };
+        tokio::task::spawn_blocking(move || {
+            let mut bytes = vec![0; READ_BYTES];
+            for at in step.range.clone().step_by(READ_BYTES) {
+                if !step.goes_on() {
+                    break;
+                }
+                let left = usize::try_from(step.range.end - at).unwrap_or(READ_BYTES);
+                let part = bytes.get_mut(..left.min(READ_BYTES)).unwrap_or_default();
+                if let Err(error) = disk.read_at(at, part, Wait::Ahead) {
+                    debug!(%error, "cannot read ahead");
+                    step.fails();
+                }
+            }
+            drop(place);
+        });
+        true
     }
 
     /// What the initiator is told. The operator is told once for each time the disk is opened: a reader that tries again and again

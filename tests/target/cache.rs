@@ -86,6 +86,37 @@ async fn what_is_decoded_is_read_in_place_and_counted() {
 }
 
 #[tokio::test]
+async fn what_is_read_in_sequence_is_decoded_ahead_and_what_is_not_is_not() {
+    const READ: usize = 128 << 10;
+    let wanted = compressible(128 * CLUSTER);
+    let (server, bundle) = served(&compressed_place(wanted.len())).await;
+    let mut session = log_in(server.connect_plain().await, &bundle).await.unwrap();
+    let ahead = "itemlift_read_ahead_bytes_total";
+    for n in 0..32 {
+        // Each eighth block of 4 KiB from the end on.
+        let at = wanted.len() - (n + 1) * 32_768;
+        let data = session.read(LUN, at as u64 / 512, 8, 4096).await.unwrap();
+        assert_eq!(data, wanted[at..][..4096]);
+    }
+    assert_eq!(value(&samples(&server).await, ahead), 0.0);
+    for at in (0..wanted.len()).step_by(READ) {
+        let blocks = READ as u32 / 512;
+        let data = session
+            .read(LUN, at as u64 / 512, blocks, READ as u32)
+            .await
+            .unwrap();
+        assert!(data == wanted[at..][..READ], "{at}");
+    }
+    let told = samples(&server).await;
+    assert!(value(&told, ahead) > 0.0);
+    assert_eq!(value(&told, "itemlift_read_ahead_wasted_bytes_total"), 0.0);
+    let used = value(&told, "itemlift_read_ahead_used_bytes_total");
+    assert_eq!(used, value(&told, ahead), "all of it was wanted");
+    session.log_out().await.unwrap();
+    server.shut_down().await;
+}
+
+#[tokio::test]
 async fn every_number_of_the_cache_is_told_from_the_start() {
     let server = Place::new().serve().await;
     let told = samples(&server).await;

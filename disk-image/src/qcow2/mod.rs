@@ -97,6 +97,11 @@ impl Qcow2 {
         self.data.as_deref()
     }
 
+    /// Whether it has compressed clusters among what was read so far.
+    pub(super) fn decodes(&self) -> bool {
+        self.pieces.decodes()
+    }
+
     /// Bytes in the disk.
     pub(super) fn size(&self) -> u64 {
         self.header.size

@@ -262,6 +262,15 @@ impl Vmdk {
             .filter_map(|extent| extent.file.as_deref())
     }
 
+    /// Whether it has compressed grains among what was read so far.
+    pub(crate) fn decodes(&self) -> bool {
+        let decodes = |extent: &Extent| match &extent.data {
+            Data::Sparse(sparse) => sparse.pieces.decodes(),
+            Data::Zero | Data::Flat(_) => false,
+        };
+        self.extents.iter().any(decodes)
+    }
+
     /// Bytes in the disk.
     pub(crate) fn size(&self) -> u64 {
         self.size

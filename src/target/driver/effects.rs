@@ -147,7 +147,10 @@ impl<S> Driver<S> {
             return 0;
         };
         let asked = self.meter.last_hot.take().unwrap_or_else(Instant::now);
-        match medium.read_hot(wanted, &self.memory.buffers) {
+        let hot = medium.read_hot(wanted, &self.memory.buffers);
+        let is_hot = matches!(hot, Hot::Done(_));
+        self.ahead.read(medium, wanted, is_hot, &self.plane.metrics);
+        match hot {
             Hot::Done(outcome) => {
                 self.meter.read_in_place(asked);
                 let read = outcome.as_ref().map_or(0, bytes::Bytes::len);

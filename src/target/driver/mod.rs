@@ -35,6 +35,7 @@ use self::meter::Meter;
 use self::outbox::Outbox;
 use super::DataPlane;
 use super::admission::Admitted;
+use super::ahead::Ahead;
 use super::exports::{Export, Media};
 use super::in_flight::Lease;
 use super::limits::{CLOSE_TIME, LAST_WORDS_TIME, SEND_STALL, TURN_BYTES};
@@ -127,6 +128,7 @@ where
         meter,
         export: None,
         media: None,
+        ahead: Ahead::default(),
         session: None,
         shut_down: None,
     };
@@ -152,6 +154,7 @@ struct Driver<S> {
     meter: Meter,
     export: Option<Arc<Export>>,
     media: Option<Arc<Media>>,
+    ahead: Ahead,
     session: Option<Session>,
     ending: Ending,
     /// Why and until when the connection has to be closed.
