@@ -62,6 +62,9 @@ pub enum Damage {
         /// What it holds.
         value: u64,
     },
+    /// What the store says that the files lie in, if that is no folder: why, and what to do.
+    #[error("{0}")]
+    Store(String),
     /// Compressed data does not decompress to one whole cluster.
     #[error(
         "the compressed data at byte {at} of the file does not decompress; restore the file from a good copy"
@@ -113,6 +116,9 @@ pub enum OpenFault {
     /// The operating system refused.
     #[error("the operating system reports: {0}; check permissions and the storage that holds it")]
     Io(Errno),
+    /// What the store says that the file lies in, if that is no folder: why, and what to do.
+    #[error("{0}")]
+    Store(String),
     /// The kernel cannot confine a lookup to a folder.
     #[error("this kernel has no openat2 system call; run itemlift on Linux 5.6 or later")]
     KernelTooOld,

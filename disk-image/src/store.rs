@@ -116,6 +116,10 @@ impl From<Fault> for OpenFault {
                 damage: Damage::Truncated { end },
                 ..
             } => OpenFault::Damaged(format!("the file ends too soon, at byte {end}")),
+            Fault::Damaged {
+                damage: Damage::Store(reason),
+                ..
+            } => OpenFault::Store(reason),
             Fault::Damaged { .. } | Fault::WouldBlock => {
                 OpenFault::Damaged("the file changed while it was opened".to_owned())
             }
