@@ -10,4 +10,6 @@ mod stamps;
 mod time;
 mod tree;
 
+pub(super) use point_folder::{MAX_POINT_TOML, POINT_TOML, fill, parse_point_toml};
+pub(super) use point_toml::{DiskToml, PointToml};
 pub(super) use tree::Images;

@@ -18,10 +18,10 @@ use crate::point::MAX_DISKS;
 use crate::point::recovery_point::{DiskSource, Ignored, Problem, RecoveryPoint};
 
 /// The operator's file beside the disks.
-pub(super) const POINT_TOML: &str = "point.toml";
+pub(in crate::point) const POINT_TOML: &str = "point.toml";
 
 /// Bytes in a `point.toml`, at most: 255 disks with long names fit several times over.
-const MAX_POINT_TOML: u64 = 256 * 1024;
+pub(in crate::point) const MAX_POINT_TOML: u64 = 256 * 1024;
 
 /// Reads the folder `VM/NAME` beneath the source.
 pub(super) fn read(root: &Folder, label: &str, vm: &str, name: &OsStr, is_link: bool) -> Outcome {
@@ -110,14 +110,14 @@ fn read_toml(root: &Folder, path: &Path) -> Result<PointToml, Problem> {
             ));
         }
     };
-    let mut text = String::new();
+    let mut text = Vec::new();
     let read = std::fs::File::from(file)
         .take(MAX_POINT_TOML + 1)
-        .read_to_string(&mut text);
+        .read_to_end(&mut text);
     if let Err(error) = read {
         return Err(problem(
             format!("it cannot be read: {error}"),
-            "write it again as UTF-8 text",
+            "check that itemlift may read it",
         ));
     }
     if text.len() as u64 > MAX_POINT_TOML {
@@ -126,7 +126,23 @@ fn read_toml(root: &Folder, path: &Path) -> Result<PointToml, Problem> {
             "remove what is not needed",
         ));
     }
-    toml::from_str(&text).map_err(|error| problem(toml_fault(&text, &error), "correct the file"))
+    parse_point_toml(path, &text)
+}
+
+/// Understands the content of the `point.toml` at `path`.
+pub(in crate::point) fn parse_point_toml(path: &Path, text: &[u8]) -> Result<PointToml, Problem> {
+    let problem = |reason: String, advice: &str| Problem {
+        path: path.to_owned(),
+        reason,
+        advice: advice.to_owned(),
+    };
+    let text = str::from_utf8(text).map_err(|error| {
+        problem(
+            format!("it cannot be read: {error}"),
+            "write it again as UTF-8 text",
+        )
+    })?;
+    toml::from_str(text).map_err(|error| problem(toml_fault(text, &error), "correct the file"))
 }
 
 /// What is wrong and in which line, without the excerpt that the error draws over several lines.
@@ -140,7 +156,12 @@ fn toml_fault(text: &str, error: &toml::de::Error) -> String {
 }
 
 /// Puts into the point what `point.toml` and the folder say of it.
-fn fill(point: &mut RecoveryPoint, path: &Path, stated: PointToml, entries: Vec<Entry>) {
+pub(in crate::point) fn fill(
+    point: &mut RecoveryPoint,
+    path: &Path,
+    stated: PointToml,
+    entries: Vec<Entry>,
+) {
     point.consistency = stated.consistency;
     point.os = stated.os;
     let mut images = Vec::new();

@@ -25,34 +25,34 @@ use crate::point::recovery_point::Consistency;
 /// The content of a `point.toml`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PointToml {
+pub(in crate::point) struct PointToml {
     #[serde(default, deserialize_with = "read_time")]
-    pub(super) time: Option<Timestamp>,
+    pub(in crate::point) time: Option<Timestamp>,
     #[serde(default)]
-    pub(super) consistency: Consistency,
-    pub(super) os: Option<String>,
-    pub(super) sector_size: Option<SectorSize>,
+    pub(in crate::point) consistency: Consistency,
+    pub(in crate::point) os: Option<String>,
+    pub(in crate::point) sector_size: Option<SectorSize>,
     #[serde(default, rename = "disk")]
-    pub(super) disks: Vec<DiskToml>,
+    pub(in crate::point) disks: Vec<DiskToml>,
 }
 
 /// One `[[disk]]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct DiskToml {
-    pub(super) name: Option<String>,
-    pub(super) file: PathBuf,
-    pub(super) format: Option<Format>,
-    pub(super) sector_size: Option<SectorSize>,
+pub(in crate::point) struct DiskToml {
+    pub(in crate::point) name: Option<String>,
+    pub(in crate::point) file: PathBuf,
+    pub(in crate::point) format: Option<Format>,
+    pub(in crate::point) sector_size: Option<SectorSize>,
 }
 
 /// Bytes in a logical sector.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "u32")]
-pub(super) struct SectorSize(u32);
+pub(in crate::point) struct SectorSize(u32);
 
 impl SectorSize {
-    pub(super) fn bytes(self) -> u32 {
+    pub(in crate::point) fn bytes(self) -> u32 {
         self.0
     }
 }
