@@ -10,10 +10,15 @@ pub const SERVER: &str = "warn,itemlift=info";
 /// What a command logs: what goes wrong. It has standard output for its news.
 pub const COMMAND: &str = "warn";
 
+/// They tell what they sign and what they were configured with, credentials included: no filter makes them say more than what goes wrong.
+const DISCREET: [&str; 3] = ["opendal=warn", "openssh=warn", "reqsign=warn"];
+
 /// Starts logging to standard error. `ITEMLIFT_LOG` filters it as `RUST_LOG` does elsewhere, e.g. `itemlift=debug`;
 /// else `filter` does.
 pub fn start(filter: &str) {
     let filter = EnvFilter::try_from_env("ITEMLIFT_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
+    let discreet = DISCREET.iter().filter_map(|rule| rule.parse().ok());
+    let filter = discreet.fold(filter, EnvFilter::add_directive);
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
