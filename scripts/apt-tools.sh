@@ -14,6 +14,7 @@ TOOLS=(
     tgt:tgtd
     stunnel4:stunnel4
     openssl:openssl
+    restic:restic
     strace:strace
     shellcheck:shellcheck
     python3:python3

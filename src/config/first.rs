@@ -40,6 +40,12 @@ hosts = {hosts}
 # [[source]]
 # kind = "images"
 # path = "/srv/backups"
+
+# Or a repository of restic or rustic: a folder, or rest:https://…, s3:https://…, azure:…, sftp:….
+# [[source]]
+# kind = "restic"
+# repository = "/srv/restic"
+# password_file = "/etc/itemlift/restic.key"
 "#
     )
 }

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! catalog ─► scans ─► source: images (folders, point.toml)     what there is
+//!    │                   │       restic (snapshots)
 //!    │                   │
 //!    └───────────────────┴────► disk_image                     what a disk holds
 //! ```
@@ -14,6 +15,7 @@ mod catalog;
 mod error;
 mod images;
 mod recovery_point;
+mod restic;
 mod scans;
 mod source;
 
@@ -25,6 +27,7 @@ pub use error::CatalogError;
 pub use recovery_point::{
     Consistency, DiskSource, Filter, Ignored, PointRef, Problem, RecoveryPoint, UnknownConsistency,
 };
+pub use restic::ResticConfig;
 pub use scans::SourceProblem;
 pub use source::SourceConfig;
 

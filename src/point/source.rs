@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use disk_image::{Cache, Disk};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::error::CatalogError;
 use super::images::Images;
 use super::recovery_point::{DiskSource, Problem, RecoveryPoint};
+use super::restic::{Restic, ResticConfig};
 
 /// One `[[source]]` of `itemlift.toml`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SourceConfig {
     /// A folder tree `VM/POINT/DISK.EXT`.
@@ -19,6 +20,8 @@ pub enum SourceConfig {
         /// The folder. Nothing outside it is read, and nothing is written to it.
         path: PathBuf,
     },
+    /// A repository that restic or rustic writes.
+    Restic(ResticConfig),
 }
 
 impl SourceConfig {
@@ -26,6 +29,7 @@ impl SourceConfig {
     pub fn label(&self) -> String {
         match self {
             SourceConfig::Images { path } => path.to_string_lossy().into_owned(),
+            SourceConfig::Restic(restic) => restic.label(),
         }
     }
 }
@@ -34,6 +38,7 @@ impl SourceConfig {
 #[derive(Debug)]
 pub(super) enum Source {
     Images(Images),
+    Restic(Box<Restic>),
 }
 
 /// What a scan found in one source.
@@ -49,12 +54,14 @@ impl Source {
     pub(super) fn new(config: &SourceConfig) -> Source {
         match config {
             SourceConfig::Images { path } => Source::Images(Images::new(path, config.label())),
+            SourceConfig::Restic(restic) => Source::Restic(Box::new(Restic::new(restic))),
         }
     }
 
     pub(super) fn label(&self) -> &str {
         match self {
             Source::Images(images) => images.label(),
+            Source::Restic(restic) => restic.label(),
         }
     }
 
@@ -62,6 +69,7 @@ impl Source {
     pub(super) fn scan(&self) -> Found {
         match self {
             Source::Images(images) => images.scan(),
+            Source::Restic(restic) => restic.scan(),
         }
     }
 
@@ -69,6 +77,7 @@ impl Source {
     pub(super) fn again(&self, point: &Arc<RecoveryPoint>) -> Option<Arc<RecoveryPoint>> {
         match self {
             Source::Images(images) => images.point(&point.vm, &point.id),
+            Source::Restic(restic) => restic.again(point),
         }
     }
 
@@ -80,6 +89,7 @@ impl Source {
     ) -> Result<Vec<Arc<Disk>>, CatalogError> {
         match self {
             Source::Images(images) => images.open_disks(point, cache),
+            Source::Restic(restic) => restic.open_disks(point, cache),
         }
     }
 
@@ -91,6 +101,7 @@ impl Source {
     ) -> Result<Arc<Disk>, CatalogError> {
         match self {
             Source::Images(images) => images.open_disk(disk, cache),
+            Source::Restic(restic) => restic.open_disk(disk, cache),
         }
     }
 }

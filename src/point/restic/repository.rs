@@ -1,0 +1,259 @@
+//! An open repository: its blobs and unpacked files, checked.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use super::error::RepositoryError;
+use super::id::Id;
+use super::index::{self, BlobKind, Copy, Index, Pack};
+use super::seal::{MasterKey, SEAL_BYTES};
+use super::storage::{File, Kind, Part, Storage};
+
+/// Bytes in a data blob, at most: restic makes 8 MiB at most, rustic what it is told.
+pub(super) const MAX_DATA_BLOB: u32 = 64 << 20;
+
+/// Bytes in a folder's list, at most. It names each blob of its files with 67 bytes, so that a
+/// folder holds 16 million blobs: some 16 TiB, or 64 TiB with holes.
+pub(super) const MAX_TREE_BLOB: u32 = 1 << 30;
+
+/// Bytes in an index file, at most: restic and rustic begin another after some 10 MiB.
+pub(super) const MAX_INDEX_FILE: u64 = 256 << 20;
+
+/// Index files that are read at one time.
+const INDEX_READERS: usize = 4;
+
+/// A read that misses something has the index looked at again, not more often than this.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
+
+/// An open repository. Every method may block; none panics.
+#[derive(Debug)]
+pub(super) struct Repository {
+    storage: Storage,
+    key: MasterKey,
+    index: RwLock<Arc<Index>>,
+    renewed: Mutex<Renewed>,
+}
+
+/// The latest look at the index files. Locked for a whole look, so that two do not both look.
+#[derive(Debug, Default)]
+struct Renewed {
+    /// When a read missed something last, and looked.
+    for_a_read: Option<Instant>,
+    problems: Vec<RepositoryError>,
+}
+
+impl Repository {
+    pub(super) fn new(storage: Storage, key: MasterKey) -> Repository {
+        Repository {
+            storage,
+            key,
+            index: RwLock::default(),
+            renewed: Mutex::default(),
+        }
+    }
+
+    /// The names of the files of a kind.
+    pub(super) fn list(&self, kind: Kind) -> Result<Vec<Id>, RepositoryError> {
+        guard(|| self.storage.list(kind))
+    }
+
+    /// The content of an unpacked file, of `limit` bytes at most.
+    pub(super) fn file(&self, file: File, limit: u64) -> Result<Vec<u8>, RepositoryError> {
+        guard(|| {
+            let sealed = self.storage.read(file, Part::Whole { limit })?;
+            let damaged = |what: String| RepositoryError::Damaged {
+                file: file.to_string(),
+                what,
+            };
+            let (File::Key(id) | File::Snapshot(id) | File::Index(id) | File::Pack(id)) = file
+            else {
+                return self.key.file(&sealed, limit).map_err(damaged);
+            };
+            if Id::of(&sealed) != id {
+                return Err(damaged("its SHA-256 is not its name".to_owned()));
+            }
+            self.key.file(&sealed, limit).map_err(damaged)
+        })
+    }
+
+    /// The content of a blob: right, or an error. If one copy is damaged another one may do. If it
+    /// cannot be found where it was, pruning may have moved it: the index is looked at again.
+    pub(super) fn blob(&self, kind: BlobKind, id: &Id) -> Result<Vec<u8>, RepositoryError> {
+        guard(|| match self.blob_by_index(kind, id) {
+            Err(error) if error.is_missing() && self.renew_for_a_read()? => {
+                self.blob_by_index(kind, id)
+            }
+            outcome => outcome,
+        })
+    }
+
+    /// Bytes of a blob's content, by the index.
+    pub(super) fn blob_bytes(&self, id: &Id) -> Option<u32> {
+        let index = self.index();
+        index
+            .copies(BlobKind::Data, id)
+            .next()
+            .map(|copy| copy.content_bytes())
+    }
+
+    fn blob_by_index(&self, kind: BlobKind, id: &Id) -> Result<Vec<u8>, RepositoryError> {
+        let index = self.index();
+        let mut fault = RepositoryError::LostBlob(*id);
+        for copy in index.copies(kind, id) {
+            match self.copy(kind, id, copy) {
+                Ok(content) => return Ok(content),
+                Err(error) => fault = error,
+            }
+        }
+        Err(fault)
+    }
+
+    fn copy(&self, kind: BlobKind, id: &Id, copy: Copy) -> Result<Vec<u8>, RepositoryError> {
+        let limit = match kind {
+            BlobKind::Tree => MAX_TREE_BLOB,
+            BlobKind::Data => MAX_DATA_BLOB,
+        };
+        if copy.plain.max(copy.length.saturating_sub(SEAL_BYTES)) > limit {
+            return Err(RepositoryError::TooLarge {
+                what: format!("blob {id}"),
+                limit: limit.into(),
+            });
+        }
+        let file = File::Pack(copy.pack);
+        let part = Part::Range {
+            offset: copy.offset.into(),
+            length: copy.length,
+        };
+        let sealed = self.storage.read(file, part)?;
+        self.key
+            .blob(&sealed, copy.plain, id)
+            .map_err(|what| RepositoryError::Damaged {
+                file: file.to_string(),
+                what: format!("blob {id} at byte {}: {what}", copy.offset),
+            })
+    }
+
+    fn index(&self) -> Arc<Index> {
+        Arc::clone(&self.index.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the index files that are new and forgets those that are gone. Files that cannot be used are
+    /// returned, and looked at again the next time.
+    pub(super) fn renew_index(&self) -> Result<Vec<RepositoryError>, RepositoryError> {
+        guard(|| {
+            let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+            self.renew(&mut renewed)?;
+            Ok(renewed.problems.clone())
+        })
+    }
+
+    /// Whether the index may be another one now than when the caller missed something.
+    fn renew_for_a_read(&self) -> Result<bool, RepositoryError> {
+        let missed = Instant::now();
+        let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        match renewed.for_a_read {
+            // While this one waited for the lock, another looked.
+            Some(at) if at > missed => Ok(true),
+            Some(at) if at.elapsed() < RENEW_EVERY => Ok(false),
+            _ => {
+                renewed.for_a_read = Some(Instant::now());
+                self.renew(&mut renewed).map(|()| true)
+            }
+        }
+    }
+
+    fn renew(&self, renewed: &mut Renewed) -> Result<(), RepositoryError> {
+        let present = self.storage.list(Kind::Index)?;
+        let before = self.index();
+        let new = present.iter().filter(|file| !before.has_file(file));
+        let new: Vec<Id> = new.copied().collect();
+        let has_lost = before.count() + new.len() != present.len();
+        let mut problems = Vec::new();
+        let mut read = Vec::new();
+        for (id, outcome) in self.read_index_files(&new) {
+            match outcome {
+                Ok(packs) => read.push((id, packs)),
+                // Between list and read, pruning may take a file away.
+                Err(error) if error.is_missing() => {}
+                Err(error) => problems.push(error),
+            }
+        }
+        if has_lost || !read.is_empty() {
+            let index = before.renewed(&present, read);
+            let index = index.map_err(|limit| RepositoryError::TooLarge {
+                what: "the number of blobs in the index".to_owned(),
+                limit: limit as u64,
+            })?;
+            *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(index);
+        }
+        renewed.problems = problems;
+        Ok(())
+    }
+
+    /// Reads index files, some at one time: on remote storage each takes a round trip.
+    fn read_index_files(&self, files: &[Id]) -> Vec<(Id, Result<Vec<Pack>, RepositoryError>)> {
+        let share = files.len().div_ceil(INDEX_READERS).max(1);
+        std::thread::scope(|scope| {
+            let readers: Vec<_> = files
+                .chunks(share)
+                .map(|files| {
+                    scope.spawn(move || {
+                        let read = |id: &Id| (*id, self.read_index_file(*id));
+                        files.iter().map(read).collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            let read = readers.into_iter().map(|reader| reader.join());
+            read.filter_map(Result::ok).flatten().collect()
+        })
+    }
+
+    fn read_index_file(&self, id: Id) -> Result<Vec<Pack>, RepositoryError> {
+        let file = File::Index(id);
+        let text = self.file(file, MAX_INDEX_FILE)?;
+        guard(|| {
+            index::parse(&text).map_err(|what| RepositoryError::Damaged {
+                file: file.to_string(),
+                what,
+            })
+        })
+    }
+}
+
+impl Copy {
+    /// Bytes of the content.
+    fn content_bytes(&self) -> u32 {
+        match self.plain {
+            0 => self.length.saturating_sub(SEAL_BYTES),
+            plain => plain,
+        }
+    }
+}
+
+/// Whatever a library does with what a repository holds, it ends here.
+pub(super) fn guard<T>(
+    work: impl FnOnce() -> Result<T, RepositoryError>,
+) -> Result<T, RepositoryError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Err(RepositoryError::Defect(
+            text.unwrap_or_else(|| "it panicked".to_owned()),
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_a_library_is_an_error() {
+        let outcome = guard(|| -> Result<(), RepositoryError> { panic!("index 7 out of range") });
+        assert_eq!(
+            outcome,
+            Err(RepositoryError::Defect("index 7 out of range".to_owned()))
+        );
+    }
+}

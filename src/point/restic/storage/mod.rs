@@ -1,0 +1,162 @@
+//! Where a repository's files lie, as far as a reader needs it: names of a kind, and the bytes of one.
+//!
+//! There is no way to write, remove or lock anything. Every call blocks, on remote storage no longer
+//! than the bounds of [`remote`].
+
+mod folder;
+mod object;
+mod remote;
+mod rest;
+
+use std::fmt;
+
+use self::folder::LocalFolder;
+use self::remote::Remote;
+use super::config::ResticConfig;
+use super::error::{RepositoryError, StorageFault};
+use super::id::Id;
+use super::location::Location;
+use super::options::Options;
+
+/// A repository's files.
+#[derive(Debug)]
+pub(super) enum Storage {
+    Folder(LocalFolder),
+    Remote(Remote),
+}
+
+/// A kind of file that there are many of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Key,
+    Snapshot,
+    Index,
+}
+
+/// One file of a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum File {
+    Config,
+    Key(Id),
+    Snapshot(Id),
+    Index(Id),
+    Pack(Id),
+}
+
+/// Which bytes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All, of which there are no more than this.
+    Whole { limit: u64 },
+    /// So many bytes at an offset.
+    Range { offset: u64, length: u32 },
+}
+
+/// Files of one kind, at most.
+pub(super) const MAX_LISTED: usize = 1 << 18;
+
+impl Storage {
+    /// A storage as it is configured. Nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Options`].
+    pub(super) fn new(
+        config: &ResticConfig,
+        options: &Options,
+    ) -> Result<Storage, RepositoryError> {
+        match &config.location {
+            Location::Folder(path) => Ok(Storage::Folder(LocalFolder::new(path))),
+            Location::Rest { url, options: said } => Remote::rest(url, said, options),
+            Location::Object {
+                service,
+                options: said,
+            } => Remote::object(*service, said, options),
+        }
+    }
+
+    /// The names of all files of a kind, in no order.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Storage`], also when not all of them could be listed.
+    pub(super) fn list(&self, kind: Kind) -> Result<Vec<Id>, RepositoryError> {
+        let listed = match self {
+            Storage::Folder(folder) => folder.list(kind),
+            Storage::Remote(remote) => remote.list(kind),
+        };
+        let names = listed.map_err(|fault| RepositoryError::Storage {
+            file: format!("{}/", kind.folder()),
+            fault,
+        })?;
+        if names.len() > MAX_LISTED {
+            return Err(RepositoryError::TooLarge {
+                what: format!("the number of files in {}/", kind.folder()),
+                limit: MAX_LISTED as u64,
+            });
+        }
+        Ok(names.iter().filter_map(|name| Id::parse(name)).collect())
+    }
+
+    /// Bytes of a file: for [`Part::Range`] exactly as many as are asked for.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Storage`], [`RepositoryError::TooLarge`].
+    pub(super) fn read(&self, file: File, part: Part) -> Result<Vec<u8>, RepositoryError> {
+        let read = match self {
+            Storage::Folder(folder) => folder.read(file, part),
+            Storage::Remote(remote) => remote.read(file, part),
+        };
+        let read = read.map_err(|fault| RepositoryError::Storage {
+            file: file.to_string(),
+            fault,
+        })?;
+        match part {
+            Part::Whole { limit } if read.len() as u64 > limit => Err(RepositoryError::TooLarge {
+                what: file.to_string(),
+                limit,
+            }),
+            Part::Range { length, .. } if read.len() != length as usize => {
+                Err(RepositoryError::Storage {
+                    file: file.to_string(),
+                    fault: StorageFault::Short,
+                })
+            }
+            Part::Whole { .. } | Part::Range { .. } => Ok(read),
+        }
+    }
+}
+
+impl Kind {
+    fn folder(self) -> &'static str {
+        match self {
+            Kind::Key => "keys",
+            Kind::Snapshot => "snapshots",
+            Kind::Index => "index",
+        }
+    }
+}
+
+impl Part {
+    /// The most bytes that are wanted; one more tells that a file is too large.
+    fn most(self) -> u64 {
+        match self {
+            Part::Whole { limit } => limit.saturating_add(1),
+            Part::Range { length, .. } => length.into(),
+        }
+    }
+}
+
+/// The path in the repository. Packs lie in folders by the first two digits, except on REST servers.
+impl fmt::Display for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            File::Config => f.write_str("config"),
+            File::Key(id) => write!(f, "keys/{id}"),
+            File::Snapshot(id) => write!(f, "snapshots/{id}"),
+            File::Index(id) => write!(f, "index/{id}"),
+            File::Pack(id) => {
+                let name = id.to_string();
+                write!(f, "data/{}/{name}", name.get(..2).unwrap_or_default())
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! A folder of a snapshot: its names, and the blobs of its files.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+
+use rustic_core::repofile::{Node, NodeType};
+use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+
+use super::error::RepositoryError;
+use super::id::Id;
+use super::index::BlobKind;
+use super::repository::{Repository, guard};
+
+/// Names in one folder, at most.
+const MAX_NAMES: usize = 1 << 20;
+
+/// A folder as a snapshot keeps it.
+#[derive(Debug)]
+pub(super) struct Tree {
+    pub(super) entries: Vec<TreeEntry>,
+}
+
+/// One name in a folder.
+#[derive(Debug)]
+pub(super) struct TreeEntry {
+    /// Any bytes.
+    pub(super) name: OsString,
+    pub(super) kind: EntryKind,
+}
+
+/// What stands behind a name.
+#[derive(Debug)]
+pub(super) enum EntryKind {
+    /// A file and its blobs in their order.
+    File(Vec<Id>),
+    Folder(Id),
+    /// Not followed.
+    Link,
+    /// A device, a pipe, or a folder without content.
+    Other,
+}
+
+impl Tree {
+    /// Reads a folder.
+    pub(super) fn read(repository: &Repository, id: &Id) -> Result<Tree, RepositoryError> {
+        let text = repository.blob(BlobKind::Tree, id)?;
+        guard(|| {
+            let read: Listing =
+                serde_json::from_slice(&text).map_err(|error| RepositoryError::Damaged {
+                    file: format!("the folder in blob {id}"),
+                    what: error.to_string(),
+                })?;
+            Ok(Tree {
+                entries: read.nodes.0,
+            })
+        })
+    }
+
+    /// What bears a name.
+    pub(super) fn entry(&self, name: &OsStr) -> Option<&EntryKind> {
+        let found = self.entries.iter().find(|entry| entry.name == name);
+        found.map(|entry| &entry.kind)
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Listing {
+    nodes: Nodes,
+}
+
+/// Taken one by one, so that what nobody asks for is not kept.
+struct Nodes(Vec<TreeEntry>);
+
+impl<'de> Deserialize<'de> for Nodes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneByOne;
+
+        impl<'de> Visitor<'de> for OneByOne {
+            type Value = Nodes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of nodes")
+            }
+
+            fn visit_unit<E>(self) -> Result<Nodes, E> {
+                Ok(Nodes(Vec::new()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut nodes: A) -> Result<Nodes, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(node) = nodes.next_element::<Node>()? {
+                    if entries.len() >= MAX_NAMES {
+                        return Err(de::Error::custom("the folder holds too many names"));
+                    }
+                    entries.push(TreeEntry::new(&node));
+                }
+                Ok(Nodes(entries))
+            }
+        }
+
+        deserializer.deserialize_any(OneByOne)
+    }
+}
+
+impl TreeEntry {
+    fn new(node: &Node) -> TreeEntry {
+        let kind = match (&node.node_type, &node.subtree) {
+            (NodeType::File, _) => {
+                let blobs = node.content.iter().flatten();
+                EntryKind::File(blobs.map(|id| (**id).into()).collect())
+            }
+            (NodeType::Dir, Some(id)) => EntryKind::Folder((**id).into()),
+            (NodeType::Symlink { .. }, _) => EntryKind::Link,
+            _ => EntryKind::Other,
+        };
+        TreeEntry {
+            name: node.name().into_owned(),
+            kind,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Vec<TreeEntry>, String> {
+        let read = serde_json::from_str::<Listing>(text);
+        read.map(|listing| listing.nodes.0)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_restic_writes() {
+        let id = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let text = format!(
+            r#"{{"nodes":[
+            {{"name":"a \"b\\xff.raw","type":"file","mode":420,"size":0,"content":["{id}","{id}"]}},
+            {{"name":"empty","type":"file","content":null}},
+            {{"name":"folder","type":"dir","subtree":"{id}"}},
+            {{"name":"link","type":"symlink","linktarget":"/etc/shadow"}},
+            {{"name":"pipe","type":"fifo","something_new":{{"a":[1]}}}}]}}"#
+        );
+        let entries = parse(&text).unwrap();
+        use std::os::unix::ffi::OsStrExt;
+        assert_eq!(entries[0].name.as_bytes(), b"a \"b\xff.raw");
+        assert!(matches!(&entries[0].kind, EntryKind::File(blobs) if blobs.len() == 2));
+        assert!(matches!(&entries[1].kind, EntryKind::File(blobs) if blobs.is_empty()));
+        assert!(matches!(&entries[2].kind, EntryKind::Folder(tree) if tree.to_string() == id));
+        assert!(matches!(&entries[3].kind, EntryKind::Link));
+        assert!(matches!(&entries[4].kind, EntryKind::Other));
+        assert!(parse(r#"{"nodes":null}"#).unwrap().is_empty());
+        for text in [
+            "{}",
+            r#"{"nodes":[{}]}"#,
+            r#"{"nodes":[{"name":"a","type":"tape"}]}"#,
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}
