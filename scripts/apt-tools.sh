@@ -16,6 +16,14 @@ TOOLS=(
     openssl:openssl
     restic:restic
     strace:strace
+    restic:restic
+    rclone:rclone
+    ceph-mon:ceph-mon
+    ceph-osd:ceph-osd
+    radosgw:radosgw
+    nodejs:node
+    npm:npm
+    openssh-client:ssh
     shellcheck:shellcheck
     python3:python3
     python3-venv:module=ensurepip

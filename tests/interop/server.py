@@ -31,11 +31,14 @@ def wait_for_port(port, process):
     raise RuntimeError(f"nothing listens on port {port} after {READY_SECONDS} s")
 
 
-class Server:
-    """`with Server(images) as server:` serves the image files as the disks of VM `vm`."""
+class Serving:
+    """`with Serving(sources) as server:` runs a server; `sources` is text of its configuration."""
 
-    def __init__(self, images, binary=BINARY):
-        self.binary, self.images = binary, [Path(image) for image in images]
+    # Variables of the server and of every command; None: as they are here.
+    environment = None
+
+    def __init__(self, sources, binary=BINARY):
+        self.binary, self.sources = binary, sources
         self.tls_port, self.plain_port = free_port(), free_port()
         self.grants = 0
 
@@ -44,7 +47,6 @@ class Server:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             self.state = self.folder / "state"
             self.log = stack.enter_context(open(self.folder / "serve.log", "w+"))
-            self.lay_out_source()
             self.run("init", "--state", self.state, "--host", "127.0.0.1")
             self.configure()
             started = time.monotonic()
@@ -53,18 +55,15 @@ class Server:
             wait_for_port(self.tls_port, self.process)
             wait_for_port(self.plain_port, self.process)
             self.ready_seconds = time.monotonic() - started
-            self.bundle = self.create_grant()
+            self.prepare()
             self.stack = stack.pop_all()
         return self
 
     def __exit__(self, *exception):
         self.stack.close()
 
-    def lay_out_source(self):
-        point = self.folder / "source/vm/2026-11-20T02-00-00Z"
-        point.mkdir(parents=True)
-        for image in self.images:
-            (point / image.name).hardlink_to(image)
+    def prepare(self):
+        """What is done once the server answers."""
 
     def configure(self):
         (self.state / "itemlift.toml").write_text(
@@ -72,15 +71,15 @@ class Server:
             f'listen = ["127.0.0.1:{self.tls_port}"]\n'
             f'advertise = "127.0.0.1:{self.tls_port}"\n'
             f'plain = "127.0.0.1:{self.plain_port}"\n'
-            f'[[source]]\nkind = "images"\npath = "{self.folder}/source"\n'
+            f"{self.sources}"
         )
 
-    def create_grant(self):
+    def create_grant(self, vm="vm"):
         """Creates a grant on the VM's newest point; gives its bundle."""
         file = self.folder / f"bundle-{self.grants}.json"
         self.grants += 1
         self.run(
-            *("grant", "create", "--state", self.state, "--vm", "vm", "--os", "bundle"),
+            *("grant", "create", "--state", self.state, "--vm", vm, "--os", "bundle"),
             *("--out", file, "--format", "json"),
         )
         self.bundle_file = file
@@ -111,7 +110,11 @@ class Server:
 
     def run(self, *arguments):
         done = subprocess.run(
-            [self.binary, *map(str, arguments)], capture_output=True, text=True, timeout=60
+            [self.binary, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=self.environment,
         )
         if done.returncode:
             raise RuntimeError(f"itemlift {arguments[0]}: {done.stderr.strip()}{self.tail()}")
@@ -123,6 +126,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,
+            env=self.environment,
         )
 
     def tail(self):
@@ -138,3 +142,22 @@ class Server:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+class Server(Serving):
+    """`with Server(images) as server:` serves the image files as the disks of VM `vm`."""
+
+    def __init__(self, images, binary=BINARY):
+        super().__init__("", binary)
+        self.images = [Path(image) for image in images]
+
+    def configure(self):
+        point = self.folder / "source/vm/2026-11-20T02-00-00Z"
+        point.mkdir(parents=True)
+        for image in self.images:
+            (point / image.name).hardlink_to(image)
+        self.sources = f'[[source]]\nkind = "images"\npath = "{self.folder}/source"\n'
+        super().configure()
+
+    def prepare(self):
+        self.bundle = self.create_grant()
