@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands: format, lints, docs, unit and
-# integration tests, fuzzing, libiscsi and load against the release binary, the mount
-# script and open-iscsi in a Debian guest; scripts/guest.sh --all has the long scenarios
-# too. Installs what is missing with apt. `scripts/test.sh STEP...` runs only the steps
+# integration tests, fuzzing, libiscsi and load against the release binary, restic
+# repositories on a folder and on Ceph's S3, the mount script and open-iscsi in a Debian
+# guest; scripts/guest.sh --all has the long scenarios too, scripts/repositories.sh all
+# stores. Installs what is missing with apt. `scripts/test.sh STEP...` runs only the steps
 # named; `scripts/test.sh --list` names them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-STEPS=(tools format lint docs unit script fuzz release demo interop guest)
+STEPS=(tools format lint docs unit script fuzz release demo interop repositories guest)
 started=$SECONDS
 
 main() {
     case "${1-}" in
         --list) printf '%s\n' "${STEPS[@]}"; return ;;
-        -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; return ;;
+        -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; return ;;
     esac
     local step
     for step in "$@"; do
@@ -93,6 +94,11 @@ step_demo() {
 step_interop() {
     python3 tests/interop/run.py
     python3 tests/interop/load.py
+}
+
+# A folder, and Ceph's S3 with faults on the way; scripts/repositories.sh has all stores and cases.
+step_repositories() {
+    python3 -B tests/repositories/run.py --quick
 }
 
 step_guest() {

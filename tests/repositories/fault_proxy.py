@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass, field
 
 from faults import Silent
-from http_message import Connection, read_body, read_head
+from http_message import Connection, header, read_body, read_head
 from loopback_proxy import LoopbackProxy
 
 # A request that reaches nobody within this time has met a fault that nobody ordered.
@@ -49,6 +49,8 @@ class FaultProxy(LoopbackProxy):
         super().__init__(upstream)
         self.random = random.Random(seed)
         self.rules = []
+        # Of each GET, what it asked for: path and range.
+        self.asked_for = []
 
     def __exit__(self, *exception):
         for rule in self.rules:
@@ -74,6 +76,8 @@ class FaultProxy(LoopbackProxy):
 
     def _rule_for(self, request):
         with self.lock:
+            if request.method == "GET":
+                self.asked_for.append((request.path, wanted_range(request.head)))
             for rule in self.rules:
                 if rule.method not in (None, request.method):
                     continue
@@ -112,6 +116,10 @@ class FaultProxy(LoopbackProxy):
             store.send(request.head + request.body)
             head = read_head(store)
             yield head, read_body(head, store, request.method)
+
+
+def wanted_range(head):
+    return header(head, "Range") or header(head, "x-ms-range")
 
 
 def read_request(client):

@@ -22,6 +22,7 @@ import case_damage
 import case_faults
 import case_life
 import case_reading
+import case_sharing
 from azurite import Azurite
 from bed import make_bed
 from local import Local
@@ -45,6 +46,7 @@ CASES = {
     case_faults.many_small_faults: HTTP,
     case_faults.nobody_else_waits: FAR,
     case_faults.the_store_goes_away: FAR,
+    case_sharing.one_fetch_for_many_readers: HTTP,
 }
 # What scripts/test.sh has time for.
 QUICK = {
