@@ -14,7 +14,7 @@ started=$SECONDS
 main() {
     case "${1-}" in
         --list) printf '%s\n' "${STEPS[@]}"; return ;;
-        -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; return ;;
+        -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; return ;;
     esac
     local step
     for step in "$@"; do

@@ -66,8 +66,8 @@ class Azurite:
     def __exit__(self, *exception):
         self.stack.close()
 
-    def endpoint(self, port=None):
-        return f"http://127.0.0.1:{port or self.port}/{ACCOUNT}"
+    def endpoint(self, port=None, scheme="http"):
+        return f"{scheme}://127.0.0.1:{port or self.port}/{ACCOUNT}"
 
     def shared_access(self):
         """An account's shared access signature, for everything in blobs."""
@@ -97,11 +97,11 @@ class Azurite:
     def restic(self, name):
         return f"rclone:bed:{CONTAINER}/{name}", self.rclone_environment()
 
-    def source(self, name, port=None):
+    def source(self, name, port=None, ca=None):
         return {
             "repository": f"azure:{CONTAINER}:/{name}",
             "options": {
-                "endpoint": self.endpoint(port),
+                "endpoint": self.endpoint(port, "https" if ca else "http"),
                 "account_name": ACCOUNT,
                 "account_key": self.key,
             },

@@ -159,10 +159,11 @@ class Radosgw:
         keys = {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
         return f"s3:http://127.0.0.1:{self.port}/{BUCKET}/{name}", keys
 
-    def source(self, name, port=None):
-        """The same for itemlift, by way of a proxy's port if there is one."""
+    def source(self, name, port=None, ca=None):
+        """The same for itemlift, by way of a proxy's port, over TLS if that proxy has a CA."""
+        scheme = "https" if ca else "http"
         return {
-            "repository": f"s3:http://127.0.0.1:{port or self.port}/{BUCKET}/{name}",
+            "repository": f"s3:{scheme}://127.0.0.1:{port or self.port}/{BUCKET}/{name}",
             "options": {
                 "region": REGION,
                 "access_key_id": self.access_key,

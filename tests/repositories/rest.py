@@ -41,11 +41,13 @@ class Rest:
     def __exit__(self, *exception):
         self.stack.close()
 
-    def url(self, name, port=None):
-        return f"rest:http://{USER}:{self.password}@127.0.0.1:{port or self.port}/{name}/"
+    def url(self, name, port=None, scheme="http"):
+        return f"rest:{scheme}://{USER}:{self.password}@127.0.0.1:{port or self.port}/{name}/"
 
     def restic(self, name):
         return self.url(name), {}
 
-    def source(self, name, port=None):
+    def source(self, name, port=None, ca=None):
+        if ca:
+            return {"repository": self.url(name, port, "https"), "options": {"cacert": ca}}
         return {"repository": self.url(name, port)}

@@ -23,6 +23,7 @@ import case_faults
 import case_life
 import case_reading
 import case_sharing
+import case_tls
 from azurite import Azurite
 from bed import make_bed
 from local import Local
@@ -47,6 +48,7 @@ CASES = {
     case_faults.nobody_else_waits: FAR,
     case_faults.the_store_goes_away: FAR,
     case_sharing.one_fetch_for_many_readers: HTTP,
+    case_tls.over_tls: HTTP,
 }
 # What scripts/test.sh has time for.
 QUICK = {

@@ -21,11 +21,16 @@ BESIDE_READ = 128 << 10
 class Served(Serving):
     """`with Served(bed, port) as server:` reads the repository by way of a port, or of none."""
 
-    def __init__(self, bed, port=None, repository=None):
+    def __init__(self, bed, port=None, repository=None, ca=None):
         self.bed, self.repository = bed, repository or bed.repository
         store = self.repository.store
-        table = store.source(self.repository.name, **({"port": port} if port else {}))
-        self.environment = environment_with(store.path)
+        more = {"port": port} if port else {}
+        if ca:
+            more["ca"] = str(ca)
+        table = store.source(self.repository.name, **more)
+        # As all programs do that trust what the system trusts.
+        trusted = {"SSL_CERT_FILE": str(ca)} if ca else {}
+        self.environment = environment_with({**(store.path or {}), **trusted})
         password = str(self.repository.password_file)
         table = {"kind": "restic", "password_file": password, **table}
         images = {"kind": "images", "path": str(bed.beside)}

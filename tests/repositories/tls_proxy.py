@@ -1,0 +1,46 @@
+"""TLS before a store that has none, with a certificate of a CA of the bed's own."""
+
+import contextlib
+import socket
+import ssl
+import threading
+
+from daemon import must
+from http_message import Connection
+from loopback_proxy import LoopbackProxy
+
+
+class TlsProxy(LoopbackProxy):
+    """`with TlsProxy(port, folder) as proxy:` takes TLS at `proxy.port`; `proxy.ca` is its CA."""
+
+    def __init__(self, upstream, folder):
+        super().__init__(upstream)
+        self.ca, key = folder / "ca.pem", folder / "key.pem"
+        make_certificate(self.ca, key)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(self.ca, key)
+
+    def serve(self, client):
+        with (
+            self.context.wrap_socket(client.socket, server_side=True) as inner,
+            socket.create_connection(("127.0.0.1", self.upstream)) as store,
+        ):
+            back = threading.Thread(target=hand_on, args=(store, inner), daemon=True)
+            back.start()
+            hand_on(inner, store)
+            back.join()
+
+
+def hand_on(source, sink):
+    with contextlib.suppress(OSError):
+        while piece := source.recv(1 << 16):
+            sink.sendall(piece)
+    for end in (source, sink):
+        Connection(end).abandon()
+
+
+def make_certificate(certificate, key):
+    """One that is its own CA, as people make who have no other."""
+    words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    words += ["-days", "2", "-subj", "/CN=bed", "-addext", "subjectAltName=IP:127.0.0.1"]
+    must(["openssl", *words, "-keyout", key, "-out", certificate])
