@@ -41,30 +41,34 @@ def damage(bed, kind, harm, number):
     harm(victim, [file for file in victims if file != victim], chance)
     repository = AnotherName(bed.repository, name)
     with Served(bed, repository=repository) as server:
-        told = read_with_damage(bed, server)
+        told, unreadable = read_with_damage(bed, server)
         with server.reading_beside():
             pass
-        check_server(server, [])
+        check_server(server)
+        if unreadable:
+            named = victim.name[:8] in server.log_text()
+            assert named, f"the log does not name {victim.name}:{server.tail()}"
     print(f"    {kind}, {harm.__name__}: {told}", flush=True)
 
 
 def read_with_damage(bed, server):
-    """What became of reading: counts, or why there was nothing to read."""
+    """What became of reading in words, and how many reads were MEDIUM ERROR."""
     if not server.points(VM):
         said = server.outcome("source", "check", "--state", server.state)
         assert said.strip(), "no recovery point, and `source check` has no word about it"
-        return "no recovery point: " + said.strip().splitlines()[-1][:150]
+        return "no recovery point: " + said.strip().splitlines()[-1][:150], 0
     try:
         bundle = server.create_grant(VM)
     except RuntimeError as refused:
-        return f"no grant: {str(refused).splitlines()[0][:150]}"
+        return f"no grant: {str(refused).splitlines()[0][:150]}", 0
     counts = []
     for disk in bed.disks:
         if disk.lun >= len(bundle["disks"]):
             continue
         with server.session(bundle, disk.lun) as session:
             counts.append(read_what_is_left(session, disk.content.read_bytes()))
-    return ", ".join(f"{right} right {bad} MEDIUM ERROR" for right, bad in counts)
+    told = ", ".join(f"{right} right {bad} MEDIUM ERROR" for right, bad in counts)
+    return told, sum(bad for _, bad in counts)
 
 
 class AnotherName:

@@ -49,7 +49,7 @@ def a_forgotten_snapshot_is_a_medium_error(bed):
             assert right, "the chunks of the newer snapshot are there, but none was read"
             read_everything(bed, server, kept)
             assert len(ids(server)) == 1, f"the forgotten snapshot is listed: {ids(server)}"
-        check_server(server, [])
+        check_server(server)
 
 
 def read_what_is_left(session, content):
