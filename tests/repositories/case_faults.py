@@ -10,7 +10,7 @@ import faults
 from bed import VM
 from fault_proxy import FaultProxy
 from resources import memory
-from served import Served
+from served import BESIDE, Served
 from stream_proxy import StreamProxy
 
 from initiator import UNREADABLE
@@ -140,15 +140,14 @@ def nobody_else_waits(bed):
             outcome(hot, first, content, (RIGHT,), "before")
             with server.reading_beside() as beside, proxy.silent():
                 before = len(beside) - 1
-                with in_background(lambda: waiting.read(second, READ)) as stuck:
-                    until = time.monotonic() + 6
-                    while time.monotonic() < until and stuck.is_alive():
-                        answer = hot.read(first, READ)
-                        assert answer.data == content[first : first + READ], answer.sense
-                        assert answer.seconds < QUICK_SECONDS, f"hot: {answer.seconds:.1f} s"
+                with in_background(outcome, waiting, second, content, EITHER, "silence") as stuck:
+                    in_time("grant create", lambda: server.create_grant(BESIDE))
+                    in_time("point list", lambda: server.points(BESIDE))
+                    assert stuck.is_alive(), "the silence was over too soon to show anything"
+                    while stuck.is_alive():
+                        seconds = outcome(hot, first, content, (RIGHT,), "in memory")
+                        assert seconds < QUICK_SECONDS, f"what is in memory: {seconds:.1f} s"
                         time.sleep(0.05)
-                    in_time("grant create", lambda: server.create_grant("beside"))
-                    in_time("point list", lambda: server.points("beside"))
             check_server(server, beside[before:])
 
 
@@ -249,10 +248,21 @@ def far_apart(content):
 
 
 @contextlib.contextmanager
-def in_background(call):
-    thread = threading.Thread(target=call, daemon=True)
+def in_background(call, *arguments):
+    """Its failure is the block's, once both are over."""
+    failures = []
+
+    def run():
+        try:
+            call(*arguments)
+        except Exception as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
         yield thread
     finally:
         thread.join()
+    if failures:
+        raise failures[0]
