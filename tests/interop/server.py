@@ -74,12 +74,13 @@ class Serving:
             f"{self.sources}"
         )
 
-    def create_grant(self, vm="vm"):
-        """Creates a grant on the VM's newest point; gives its bundle."""
+    def create_grant(self, vm="vm", point="latest"):
+        """Creates a grant on a point of the VM; gives its bundle."""
         file = self.folder / f"bundle-{self.grants}.json"
         self.grants += 1
         self.run(
-            *("grant", "create", "--state", self.state, "--vm", vm, "--os", "bundle"),
+            *("grant", "create", "--state", self.state, "--vm", vm, "--point", point),
+            *("--os", "bundle"),
             *("--out", file, "--format", "json"),
         )
         self.bundle_file = file

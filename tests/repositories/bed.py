@@ -28,6 +28,9 @@ class Bed:
     # What the snapshot's disks hold, by restic.
     disks: tuple = ()
 
+    # How often the raw disk has changed.
+    grown: int = 0
+
     @property
     def mib(self):
         return 48 if self.quick else 96
@@ -39,6 +42,11 @@ class Bed:
     def new_repository(self, name, version=2, compression="auto"):
         repository = Repository(self.store, name, self.folder, version, compression)
         return repository, repository.backup(self.machine, VM)
+
+    def grow(self):
+        """Writes something to the raw disk, each time something else."""
+        self.grown += 1
+        disks.grow(self.machine, self.random(f"growth {self.grown}"))
 
     def expected(self, repository, snapshot):
         into = self.folder / f"content-{repository.name}-{snapshot[:8]}"

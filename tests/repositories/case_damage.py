@@ -16,58 +16,88 @@ KINDS = ("data pack", "tree pack", "index", "snapshot", "key", "config")
 
 def flipped_bytes_are_never_wrong_data(bed):
     """One bit of one file of each kind: right data, or a word about what is damaged."""
+    original = Original(bed, "flipped")
     for number in range(QUICK_ROUNDS if bed.quick else ROUNDS):
         for kind in KINDS:
-            damage(bed, kind, flip, number)
+            damage(bed, original, kind, flip, number)
 
 
 def lost_files_are_never_wrong_data(bed):
     """A file of each kind that is cut, empty, another's, or not there."""
+    original = Original(bed, "lost")
     for kind in KINDS:
         for harm in (cut, empty, swap, remove):
-            damage(bed, kind, harm, 0)
+            damage(bed, original, kind, harm, 0)
 
 
-def damage(bed, kind, harm, number):
+class Original:
+    """A repository with two snapshots, and what the disks of each hold."""
+
+    def __init__(self, bed, name):
+        self.repository, older = bed.new_repository(name)
+        self.contents = {older[:8]: bed.expected(self.repository, older)}
+        bed.grow()
+        newer = self.repository.backup(bed.machine, VM)
+        self.contents[newer[:8]] = bed.expected(self.repository, newer)
+        self.folder = bed.store.folder / name
+
+    def of(self, point):
+        """The disks of a point, whose name ends with its snapshot's."""
+        return self.contents[point["point"].rpartition("-")[2]]
+
+
+def damage(bed, original, kind, harm, number):
     """A copy of the repository with one damaged file; everything that can be read is read."""
     name = "damaged"
     copy = bed.store.folder / name
     shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(bed.store.folder / bed.repository.name, copy)
+    shutil.copytree(original.folder, copy)
     chance = bed.random(f"{kind} {harm.__name__} {number}")
-    victims = files_of(bed, copy, kind)
+    victims = files_of(original.repository, copy, kind)
     victim = chance.choice(victims)
     os.chmod(victim, stat.S_IRUSR | stat.S_IWUSR)
     harm(victim, [file for file in victims if file != victim], chance)
-    repository = AnotherName(bed.repository, name)
-    with Served(bed, repository=repository) as server:
-        told, unreadable = read_with_damage(bed, server)
+    with Served(bed, repository=AnotherName(original.repository, name)) as server:
+        points = server.points(VM)
+        told, unreadable = [], 0
+        for point in points:
+            outcome, failed = read_with_damage(server, point, original.of(point))
+            told.append(outcome)
+            unreadable += failed
         with server.reading_beside():
             pass
         check_server(server)
-        if unreadable:
-            named = victim.name[:8] in server.log_text()
-            assert named, f"the log does not name {victim.name}:{server.tail()}"
-    print(f"    {kind}, {harm.__name__}: {told}", flush=True)
+        check_words(server, victim, harm, len(points) < len(original.contents), unreadable)
+        # One damaged snapshot is one damaged snapshot.
+        assert points or kind != "snapshot", "the other snapshot is gone as well"
+    print(f"    {kind}, {harm.__name__}: {'; '.join(told) or 'no recovery point'}", flush=True)
 
 
-def read_with_damage(bed, server):
-    """What became of reading in words, and how many reads were MEDIUM ERROR."""
-    if not server.points(VM):
+def check_words(server, victim, harm, fewer_points, unreadable):
+    """What is damaged is named: reads in the log, points in `source check`."""
+    named = victim.name[:8]
+    if unreadable:
+        assert named in server.log_text(), f"the log does not name {victim.name}:{server.tail()}"
+    # A snapshot that is not there is one that was forgotten.
+    if fewer_points and not (victim.parent.name == "snapshots" and harm is remove):
         said = server.outcome("source", "check", "--state", server.state)
-        assert said.strip(), "no recovery point, and `source check` has no word about it"
-        return "no recovery point: " + said.strip().splitlines()[-1][:150], 0
+        # A key that opens nothing may as well be the password's fault.
+        nameless = harm in (swap, remove) or victim.parent.name == "keys"
+        assert named in said or nameless, f"{victim.name} is not named: {said}"
+        assert "restic" in said, f"no advice: {said}"
+
+
+def read_with_damage(server, point, expected):
+    """What became of reading a point in words, and how many reads were MEDIUM ERROR."""
     try:
-        bundle = server.create_grant(VM)
+        bundle = server.create_grant(VM, point["point"])
     except RuntimeError as refused:
         return f"no grant: {str(refused).splitlines()[0][:150]}", 0
     counts = []
-    for disk in bed.disks:
-        if disk.lun >= len(bundle["disks"]):
-            continue
+    for disk in expected:
         with server.session(bundle, disk.lun) as session:
             counts.append(read_what_is_left(session, disk.content.read_bytes()))
-    told = ", ".join(f"{right} right {bad} MEDIUM ERROR" for right, bad in counts)
+    told = ", ".join(f"{right} right {bad} unreadable" for right, bad in counts)
     return told, sum(bad for _, bad in counts)
 
 
@@ -79,14 +109,14 @@ class AnotherName:
         self.password_file = repository.password_file
 
 
-def files_of(bed, copy, kind):
+def files_of(repository, copy, kind):
     if kind == "config":
         return [copy / "config"]
     if not kind.endswith("pack"):
         folder = {"index": "index", "snapshot": "snapshots", "key": "keys"}[kind]
         return sorted((copy / folder).iterdir())
     wanted = kind.removesuffix(" pack")
-    return sorted(copy / "data" / pack[:2] / pack for pack in packs(bed.repository, wanted))
+    return sorted(copy / "data" / pack[:2] / pack for pack in packs(repository, wanted))
 
 
 def packs(repository, kind):

@@ -2,7 +2,6 @@
 
 import time
 
-import disks
 from bed import VM
 from case_faults import COMMAND_SECONDS, check_sense, check_server
 from case_reading import read_everything, whole_disk
@@ -20,7 +19,7 @@ def a_new_snapshot_appears(bed):
     with Served(bed, repository=repository) as server:
         before = ids(server)
         bundle = server.create_grant(VM)
-        disks.grow(bed.machine, bed.mib)
+        bed.grow()
         newer = bed.expected(repository, repository.backup(bed.machine, VM))
         started = time.monotonic()
         while ids(server) <= before:
@@ -41,12 +40,13 @@ def a_forgotten_snapshot_is_a_medium_error(bed):
         with server.session(server.create_grant(VM)) as session:
             content = gone[0].content.read_bytes()
             assert session.read(0, PIECE).data == content[:PIECE]
-            disks.grow(bed.machine, bed.mib)
+            bed.grow()
             kept = bed.expected(repository, repository.backup(bed.machine, VM))
             repository.forget(snapshot)
             right, unreadable = read_what_is_left(session, content)
             print(f"    {right} reads right, {unreadable} MEDIUM ERROR", flush=True)
             assert right, "the chunks of the newer snapshot are there, but none was read"
+            assert unreadable, "nothing is gone, so that nothing was shown"
             read_everything(bed, server, kept)
             assert len(ids(server)) == 1, f"the forgotten snapshot is listed: {ids(server)}"
         check_server(server)

@@ -60,9 +60,8 @@ def chain(folder, mib):
     must(["qemu-io", *writes, folder / CHAIN])
 
 
-def grow(folder, mib):
+def grow(folder, seed):
     """The raw disk a day later: something written in its first third, the rest as it was."""
-    seed = random.Random(mib + 1)
     with open(folder / RAW, "r+b") as image:
         size = os.fstat(image.fileno()).st_size
         for _ in range(8):
