@@ -22,6 +22,7 @@ import case_damage
 import case_faults
 import case_life
 import case_reading
+import case_sftp
 import case_sharing
 import case_tls
 from azurite import Azurite
@@ -49,6 +50,7 @@ CASES = {
     case_faults.the_store_goes_away: FAR,
     case_sharing.one_fetch_for_many_readers: HTTP,
     case_tls.over_tls: HTTP,
+    case_sftp.no_ssh_outlives_the_server: {"sftp"},
 }
 # What scripts/test.sh has time for.
 QUICK = {

@@ -34,6 +34,7 @@ class Sftp:
 
     def __enter__(self):
         (self.folder / "kept").mkdir(parents=True)
+        (self.folder / "state").mkdir()
         for name in ("host", "user"):
             words = ["-q", "-t", "ed25519", "-N", "", "-f", self.folder / name]
             must(["ssh-keygen", *words])
@@ -56,7 +57,21 @@ class Sftp:
         script = programs / "ssh"
         script.write_text(SSH.format(ssh=shutil.which("ssh"), folder=self.folder))
         script.chmod(0o755)
-        self.path = {"PATH": f"{programs}:{os.environ['PATH']}"}
+        self.path = {
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            # Where connections are kept that several sessions share.
+            "XDG_STATE_HOME": str(self.folder / "state"),
+        }
+
+    def left(self):
+        """What is there of connections: processes of `ssh` that use this key, and their sockets."""
+        key = str(self.folder / "user").encode()
+        found = [
+            f"process {entry.parent.name}"
+            for entry in Path("/proc").glob("[0-9]*/cmdline")
+            if key in words_of(entry)
+        ]
+        return found + [str(path) for path in (self.folder / "state").rglob("*")]
 
     def url(self, name, port=None):
         folder = self.folder / "kept" / name
@@ -67,3 +82,11 @@ class Sftp:
 
     def source(self, name, port=None):
         return {"repository": self.url(name, port)}
+
+
+def words_of(cmdline):
+    """A process's arguments; none if it has ended meanwhile."""
+    try:
+        return cmdline.read_bytes().split(b"\0")
+    except OSError:
+        return []
