@@ -84,7 +84,7 @@ def check_words(server, victim, harm, fewer_points, unreadable):
         # A key that opens nothing may as well be the password's fault.
         nameless = harm in (swap, remove) or victim.parent.name == "keys"
         assert named in said or nameless, f"{victim.name} is not named: {said}"
-        assert "restic" in said, f"no advice: {said}"
+        assert "; " in said, f"no advice: {said}"
 
 
 def read_with_damage(server, point, expected):

@@ -22,8 +22,6 @@ COMMAND_SECONDS = 30
 # A read that meets no fault, on a machine that has other things to do as well.
 QUICK_SECONDS = 2
 COMMAND_LINE_SECONDS = 5
-# A store that was away when the server looked is seen again within this time.
-FOUND_OUT_SECONDS = 30
 # What a server may hold whatever a store sends.
 MEMORY_BYTES = 768 << 20
 READ = 64 << 10
@@ -96,7 +94,7 @@ def one_fault(bed, expected):
     first, second = far_apart(content)
     with (
         through_proxy(bed) as (proxy, server),
-        server.session(server.create_grant(VM), disk.lun) as session,
+        server.session(server.grant_at_last(VM), disk.lun) as session,
     ):
         with proxy.during(expected.fault, PACKS, "GET", times=1) as rule:
             outcome(session, first, content, expected.passing, "passing")
@@ -118,7 +116,7 @@ def many_small_faults(bed):
     disk = bed.disks[0]
     content = disk.content.read_bytes()
     with through_proxy(bed) as (proxy, server), contextlib.ExitStack() as stack:
-        session = stack.enter_context(server.session(server.create_grant(VM), disk.lun))
+        session = stack.enter_context(server.session(server.grant_at_last(VM), disk.lun))
         rules = [
             stack.enter_context(proxy.during(fault, PACKS, "GET", probability=0.05))
             for fault in usual
@@ -135,7 +133,7 @@ def nobody_else_waits(bed):
     content = disk.content.read_bytes()
     first, second = far_apart(content)
     with through_proxy(bed) as (proxy, server):
-        bundle = server.create_grant(VM)
+        bundle = server.grant_at_last(VM)
         with server.session(bundle, disk.lun) as waiting, server.session(bundle) as hot:
             outcome(hot, first, content, (RIGHT,), "before")
             with server.reading_beside() as beside, proxy.silent():
@@ -157,7 +155,7 @@ def the_store_goes_away(bed):
     content = disk.content.read_bytes()
     first, second = far_apart(content)
     with through_proxy(bed) as (proxy, server):
-        with server.session(server.create_grant(VM), disk.lun) as session:
+        with server.session(server.grant_at_last(VM), disk.lun) as session:
             outcome(session, first, content, (RIGHT,), "before")
             with server.reading_beside() as beside, proxy.refusing():
                 outcome(session, second, content, (MEDIUM_ERROR,), "away")
@@ -170,7 +168,7 @@ def the_store_goes_away(bed):
                 with lonely.reading_beside() as beside:
                     assert lonely.points(VM) == []
                 check_server(lonely, beside)
-            bundle = in_the_end(lambda: lonely.create_grant(VM))
+            bundle = lonely.grant_at_last(VM)
             with lonely.session(bundle, disk.lun) as session:
                 outcome(session, first, content, (RIGHT,), "back after the start")
 
@@ -223,18 +221,6 @@ def in_time(what, call):
     call()
     seconds = time.monotonic() - started
     assert seconds < COMMAND_LINE_SECONDS, f"{what} took {seconds:.1f} s meanwhile"
-
-
-def in_the_end(call):
-    """What a command gives once the server has found out that the store is back."""
-    until = time.monotonic() + FOUND_OUT_SECONDS
-    while True:
-        try:
-            return call()
-        except RuntimeError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.5)
 
 
 def far_apart(content):

@@ -18,7 +18,7 @@ def a_new_snapshot_appears(bed):
     older = bed.expected(repository, snapshot)
     with Served(bed, repository=repository) as server:
         before = ids(server)
-        bundle = server.create_grant(VM)
+        bundle = server.grant_at_last(VM)
         bed.grow()
         newer = bed.expected(repository, repository.backup(bed.machine, VM))
         started = time.monotonic()
@@ -37,7 +37,7 @@ def a_forgotten_snapshot_is_a_medium_error(bed):
     repository, snapshot = bed.new_repository("shrinking")
     gone = bed.expected(repository, snapshot)
     with Served(bed, repository=repository) as server:
-        with server.session(server.create_grant(VM)) as session:
+        with server.session(server.grant_at_last(VM)) as session:
             content = gone[0].content.read_bytes()
             assert session.read(0, PIECE).data == content[:PIECE]
             bed.grow()

@@ -28,7 +28,7 @@ def every_variant(bed):
 
 
 def read_everything(bed, server, disks):
-    bundle = server.create_grant(VM)
+    bundle = server.grant_at_last(VM)
     sizes = [disk.content.stat().st_size for disk in disks]
     found = [disk["size"] for disk in bundle["disks"]]
     assert found == sizes, f"disks of {found} bytes; restic dump gives {sizes}"

@@ -16,7 +16,7 @@ def no_ssh_outlives_the_server(bed):
     assert left == [], f"there was something before: {left}"
     with Served(bed) as server:
         # Many readers, so that there is more than one connection.
-        random_ranges(bed, server, server.create_grant(VM), bed.disks[0], READS)
+        random_ranges(bed, server, server.grant_at_last(VM), bed.disks[0], READS)
         assert bed.store.left(), "the server reads without a connection"
     until = time.monotonic() + END_SECONDS
     while (left := bed.store.left()) and time.monotonic() < until:

@@ -15,8 +15,10 @@ def one_fetch_for_many_readers(bed):
     content = disk.content.read_bytes()
     _, at = far_apart(content)
     with through_proxy(bed) as (proxy, server):
-        bundle = server.create_grant(VM)
-        ready, wrong = threading.Barrier(READERS), []
+        bundle = server.grant_at_last(VM)
+        # How many requests there were when all had logged in.
+        before, wrong = [], []
+        ready = threading.Barrier(READERS, lambda: before.append(len(proxy.asked_for)))
 
         def read():
             try:
@@ -27,7 +29,6 @@ def one_fetch_for_many_readers(bed):
             except Exception as failure:
                 wrong.append(failure)
 
-        before = len(proxy.asked_for)
         # Late answers, so that all of them have asked before the first is told.
         with proxy.during(faults.Late(2), PACKS, "GET"):
             threads = [threading.Thread(target=read) for _ in range(READERS)]
@@ -37,7 +38,7 @@ def one_fetch_for_many_readers(bed):
                 thread.join()
         if wrong:
             raise wrong[0]
-        asked = [entry for entry in proxy.asked_for[before:] if "/data/" in entry[0]]
+        asked = [entry for entry in proxy.asked_for[before[0] :] if "/data/" in entry[0]]
         assert asked, "no request went to the store"
         assert len(asked) == len(set(asked)), f"asked twice: {sorted(asked)}"
         print(f"    {len(asked)} requests for {READERS} readers", flush=True)
