@@ -6,14 +6,14 @@
 use super::header::Header;
 
 /// Bits 9 to 55: offset in the file.
-const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
+pub(super) const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 const L1_RESERVED: u64 = 0x7f00_0000_0000_01ff;
 const L2_RESERVED: u64 = 0x3f00_0000_0000_01fe;
 /// Reads as zeros, whether there is a cluster or not. Version 3, and not with subclusters.
 const ZERO: u64 = 1;
-const COMPRESSED: u64 = 1 << 62;
+pub(super) const COMPRESSED: u64 = 1 << 62;
 /// Has a refcount of one; with a data file also tells "at offset 0" from "not allocated".
-const COPIED: u64 = 1 << 63;
+pub(super) const COPIED: u64 = 1 << 63;
 /// Subclusters in a cluster, one bit each.
 const SUBCLUSTER_BITS: u32 = 5;
 /// Compressed data is counted in sectors of this size.
@@ -53,6 +53,10 @@ pub(super) fn l2_table(entry: u64, header: &Header) -> Result<Option<u64>, Inval
     if entry & L1_RESERVED != 0 || offset & (header.cluster_bytes() - 1) != 0 {
         return Err(Invalid);
     }
+    // "Refcount is exactly one", of nothing: the offset is lost.
+    if offset == 0 && entry & COPIED != 0 {
+        return Err(Invalid);
+    }
     Ok((offset != 0).then_some(offset))
 }
 
@@ -73,6 +77,10 @@ pub(super) fn origin(
         return Err(Invalid);
     }
     let in_data_file = header.data_file.is_some() && entry & COPIED != 0;
+    // "The offset may only be 0 with bit 63 set … when an external data file is used" (in sense): it is lost.
+    if offset == 0 && entry & (COPIED | ZERO) == COPIED && !in_data_file {
+        return Err(Invalid);
+    }
     let cluster = (offset != 0 || in_data_file).then_some(offset);
     if header.extended_l2 {
         return subcluster(entry, cluster, bitmap, within, header);
@@ -109,7 +117,7 @@ fn subcluster(
 }
 
 /// Offset in the low bits, sectors in the high bits; where they meet depends on the cluster size.
-fn compressed(entry: u64, bitmap: u64, header: &Header) -> Result<Compressed, Invalid> {
+pub(super) fn compressed(entry: u64, bitmap: u64, header: &Header) -> Result<Compressed, Invalid> {
     let meet = 62 - (header.cluster_bits - 8);
     let entry = entry & !(COMPRESSED | COPIED);
     let at = entry & ((1 << meet) - 1);
@@ -154,8 +162,10 @@ mod tests {
         );
         assert_eq!(at(0x0000_0000_0000_0001), Ok(Origin::Zero));
         assert_eq!(at(0x8000_0000_0005_0001), Ok(Origin::Zero));
-        // Offset 0 is the header: with the copied bit too it means "none" here.
-        assert_eq!(at(0x8000_0000_0000_0000), Ok(Origin::Below));
+        // Offset 0 is the header: that the cluster there is counted once cannot be.
+        assert_eq!(at(0x8000_0000_0000_0000), Err(Invalid));
+        assert_eq!(l2_table(0x8000_0000_0000_0000, &v3), Err(Invalid));
+        assert_eq!(l2_table(0, &v3), Ok(None));
         for reserved in (1..9).chain(56..62) {
             assert_eq!(
                 at(0x8000_0000_0005_0000 | 1 << reserved),
