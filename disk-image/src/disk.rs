@@ -117,6 +117,15 @@ impl Disk {
         self.layers.iter().any(Image::gains_by_reading_ahead)
     }
 
+    /// How many bytes from `offset` on are a hole of a raw image, and so zeros that need not be read; 0 where that is not known.
+    /// May wait. In the other formats, reads of what is not allocated cost next to nothing.
+    pub fn hole_at(&self, offset: u64) -> u64 {
+        match self.layers.as_slice() {
+            [Image::Raw(raw)] => raw.hole_at(offset),
+            _ => 0,
+        }
+    }
+
     /// Fills `buf` with the bytes at `offset`, all of them or none that may be used.
     ///
     /// # Errors

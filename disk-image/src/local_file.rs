@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::AtFlags;
+use rustix::fs::{AtFlags, SeekFrom, seek};
 use rustix::io::{Errno, ReadWriteFlags, pread, preadv2};
 
 use crate::disk::Wait;
@@ -125,12 +125,28 @@ impl ImageFile for LocalFile {
         }
         self.check_unchanged(wait)
     }
+
+    fn hole_at(&self, offset: u64) -> u64 {
+        let size = self.opened.size;
+        let data = match seek(&self.fd, SeekFrom::Data(offset)) {
+            Ok(data) => data,
+            // There is no data up to the end.
+            Err(Errno::NXIO) => size,
+            Err(_) => offset,
+        };
+        // The read that follows says what has changed.
+        match self.check_unchanged(Wait::Allowed) {
+            Ok(()) => data.min(size).saturating_sub(offset),
+            Err(_) => 0,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs::File;
     use std::io::Write;
+    use std::os::unix::fs::FileExt as _;
 
     use rustix::fs::{Advice, fadvise};
 
@@ -174,5 +190,21 @@ mod tests {
         );
         file.read_blocking(0, &mut buf).unwrap();
         assert_eq!(&buf, b"Linux");
+    }
+
+    #[test]
+    fn holes_are_known_until_the_file_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let written = File::create(folder.path().join("disk")).unwrap();
+        written.set_len(1 << 20).unwrap();
+        written.write_all_at(&[7; 4096], 512 << 10).unwrap();
+        let file = open(folder.path(), "disk");
+        assert_eq!(file.hole_at(0), 512 << 10);
+        assert_eq!(file.hole_at(1000), (512 << 10) - 1000);
+        assert_eq!(file.hole_at(512 << 10), 0, "data");
+        assert_eq!(file.hole_at(600_000), (1 << 20) - 600_000, "to the end");
+        assert_eq!(file.hole_at(1 << 20), 0, "beyond it");
+        written.set_len(2 << 20).unwrap();
+        assert_eq!(file.hole_at(0), 0, "it is not what was opened");
     }
 }

@@ -33,4 +33,9 @@ impl Raw {
         self.file.read_exact_at(offset, buf, wait)?;
         Ok(Found::Filled(buf.len()))
     }
+
+    /// How many bytes from `offset` on are known to be zeros without reading them.
+    pub(super) fn hole_at(&self, offset: u64) -> u64 {
+        self.file.hole_at(offset)
+    }
 }

@@ -44,6 +44,11 @@ pub trait ImageFile: Debug + Send + Sync {
     /// byte when one cannot be read.
     fn read_exact_at(&self, offset: u64, buf: &mut [u8], wait: Wait) -> Result<(), Fault>;
 
+    /// How many bytes from `offset` on are a hole, which reads as zeros; 0 where there is data or nobody can tell. May wait.
+    fn hole_at(&self, _offset: u64) -> u64 {
+        0
+    }
+
     /// Whether a sequential reader gains when what comes next is read with [`Wait::Ahead`]: whatever stands behind it keeps its
     /// bytes in the [`Cache`](crate::Cache). The kernel does as much for local files.
     fn gains_by_reading_ahead(&self) -> bool {
