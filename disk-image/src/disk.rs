@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::cache::Cache;
 use crate::chain;
+use crate::check::{Flaw, Flaws};
 use crate::descent;
 use crate::error::{OpenError, ReadError};
 use crate::format::Format;
@@ -115,6 +116,16 @@ impl Disk {
     /// decoded, or a store says that its files gain by it.
     pub fn gains_by_reading_ahead(&self) -> bool {
         self.layers.iter().any(Image::gains_by_reading_ahead)
+    }
+
+    /// Looks at what reads never look at and tells what is damaged there: second copies of headers and tables, refcounts, places
+    /// that are used twice. In the images that it is based on, too. Ends early once it is not wanted. Takes as long as reading
+    /// all index tables takes, and blocks.
+    pub fn check(&self, tell: &mut dyn FnMut(Flaw), is_wanted: &dyn Fn() -> bool) {
+        let mut flaws = Flaws::new(tell, is_wanted);
+        for image in &self.layers {
+            image.check(&mut flaws);
+        }
     }
 
     /// How many bytes from `offset` on are a hole of a raw image, and so zeros that need not be read; 0 where that is not known.

@@ -1,5 +1,6 @@
 //! One image of a chain, whichever its format.
 
+use crate::check::Flaws;
 use crate::disk::{Found, Wait, shorter};
 use crate::format::Format;
 use crate::qcow2::Qcow2;
@@ -81,6 +82,18 @@ impl Image {
             Image::Vhd(_) => Format::Vhd,
             Image::Vhdx(_) => Format::Vhdx,
             Image::Vmdk(_) => Format::Vmdk,
+        }
+    }
+
+    /// Tells what is not as it must be, though no read meets it.
+    pub(super) fn check(&self, flaws: &mut Flaws<'_>) {
+        match self {
+            // Nothing in it but the disk's bytes.
+            Image::Raw(_) => {}
+            Image::Qcow2(qcow2) => qcow2.check(flaws),
+            Image::Vhd(vhd) => vhd.check(flaws),
+            Image::Vhdx(vhdx) => vhdx.check(flaws),
+            Image::Vmdk(vmdk) => vmdk.check(flaws),
         }
     }
 

@@ -13,6 +13,7 @@
 
 mod cache;
 mod chain;
+mod check;
 mod descent;
 mod disk;
 mod error;
@@ -32,6 +33,7 @@ mod vhdx;
 mod vmdk;
 
 pub use cache::{Cache, Counts, Owner, Piece};
+pub use check::Flaw;
 pub use disk::{Disk, DiskFile, DiskInfo, Wait};
 pub use error::{Damage, OpenError, OpenFault, ReadError};
 pub use folder::{Entry, Folder, Stamp};

@@ -4,11 +4,13 @@
 //! refcount is looked at: a reader needs none. Every entry is checked when it is used, so that one
 //! bad entry costs the range that it describes and no other.
 
+mod check;
 mod entry;
 mod extension;
 mod feature;
 mod header;
 mod inflate;
+mod refcounts;
 mod snapshot;
 
 use std::sync::Arc;

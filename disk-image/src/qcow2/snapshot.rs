@@ -39,9 +39,18 @@ pub struct Snapshot {
 
 /// Reads the table that a header leads to.
 pub(super) fn read(file: &dyn ImageFile, header: &Header) -> Result<Vec<Snapshot>, OpenFault> {
+    Ok(read_table(file, header)?.0)
+}
+
+/// Bytes in that table.
+pub(super) fn table_bytes(file: &dyn ImageFile, header: &Header) -> Result<u64, OpenFault> {
+    Ok(read_table(file, header)?.1 as u64)
+}
+
+fn read_table(file: &dyn ImageFile, header: &Header) -> Result<(Vec<Snapshot>, usize), OpenFault> {
     let (at, count) = header.snapshots;
     if count == 0 {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), 0));
     }
     if count > MAX_SNAPSHOTS {
         return Err(damaged(format!(
@@ -55,7 +64,7 @@ pub(super) fn read(file: &dyn ImageFile, header: &Header) -> Result<Vec<Snapshot
     }
 }
 
-fn parse(table: &[u8], count: u32) -> Result<Vec<Snapshot>, OpenFault> {
+fn parse(table: &[u8], count: u32) -> Result<(Vec<Snapshot>, usize), OpenFault> {
     let mut snapshots = Vec::new();
     let mut at = 0;
     for _ in 0..count {
@@ -84,5 +93,5 @@ fn parse(table: &[u8], count: u32) -> Result<Vec<Snapshot>, OpenFault> {
         });
         at = at.saturating_add(end).next_multiple_of(8);
     }
-    Ok(snapshots)
+    Ok((snapshots, at))
 }

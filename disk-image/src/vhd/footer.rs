@@ -43,12 +43,8 @@ pub(super) struct Footer {
 /// In a fixed image the start belongs to the guest. So a copy at the start is believed when the
 /// end is lost, and then for data of this file alone: it cannot name a parent.
 pub(super) fn read(file: &dyn ImageFile) -> Result<Footer, OpenFault> {
-    let length = match file.size() % FOOTER_BYTES {
-        511 => FOOTER_BYTES - 1,
-        _ => FOOTER_BYTES,
-    };
-    let data_bytes = file.size().saturating_sub(length);
-    if let Some(end) = parse(file.read_within(data_bytes, length)?)? {
+    let (data_bytes, end) = at_end(file)?;
+    if let Some(end) = parse(end)? {
         return match end.kind {
             Kind::Fixed if end.size > data_bytes => Err(damaged(format!(
                 "the fixed VHD should hold a disk of {} bytes and holds {data_bytes}",
@@ -69,6 +65,27 @@ pub(super) fn read(file: &dyn ImageFile) -> Result<Footer, OpenFault> {
             "there is no VHD footer with a right checksum at its end".to_owned(),
         )),
     }
+}
+
+/// Where the footer at the end stands, and its bytes.
+fn at_end(file: &dyn ImageFile) -> Result<(u64, Vec<u8>), OpenFault> {
+    let length = match file.size() % FOOTER_BYTES {
+        511 => FOOTER_BYTES - 1,
+        _ => FOOTER_BYTES,
+    };
+    let at = file.size().saturating_sub(length);
+    Ok((at, file.read_within(at, length)?))
+}
+
+/// Where the footer at the end stands, if there is a whole one.
+pub(super) fn place(file: &dyn ImageFile) -> Result<Option<u64>, OpenFault> {
+    let (at, footer) = at_end(file)?;
+    Ok(parse(footer)?.map(|_| at))
+}
+
+/// Whether there is a whole copy of it at the start, where images that are not fixed have one.
+pub(super) fn has_copy(file: &dyn ImageFile) -> Result<bool, OpenFault> {
+    Ok(parse(file.read_start(FOOTER_BYTES)?)?.is_some())
 }
 
 /// `None` if this is no footer, or a damaged one.

@@ -6,6 +6,7 @@
 //!
 //! Source: "Virtual Hard Disk Image Format Specification", version 1.0.
 
+mod check;
 mod footer;
 mod header;
 mod locator;

@@ -85,6 +85,11 @@ impl Bat {
         (chunk + 1) * (self.blocks_in_chunk + 1) - 1
     }
 
+    /// Bytes of the disk that one bitmap describes.
+    pub(super) fn chunk_bytes(&self) -> u64 {
+        self.blocks_in_chunk * self.block_bytes
+    }
+
     /// Where an entry stands in the file.
     pub(super) fn place(&self, index: u64) -> u64 {
         self.table

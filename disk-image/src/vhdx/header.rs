@@ -4,6 +4,7 @@
 
 use tracing::warn;
 
+use super::region::Region;
 use crate::error::OpenFault;
 use crate::field::{bytes, damaged, le16, le32, le64};
 use crate::guid::Guid;
@@ -29,6 +30,8 @@ pub(super) struct Header {
     pub(super) data_write: Guid,
     /// A log that was not yet carried out.
     pub(super) log: Option<PendingLog>,
+    /// Where the log is, pending or not.
+    pub(super) log_region: Region,
 }
 
 /// Where the log stands.
@@ -61,6 +64,12 @@ pub(super) fn read(file: &dyn ImageFile) -> Result<Header, OpenFault> {
         (Some(_), Some(other)) => other,
     };
     check(&header, file.size())
+}
+
+/// Which of the two copies has a right checksum.
+pub(super) fn whole_copies(file: &dyn ImageFile) -> Result<[bool; 2], OpenFault> {
+    let [first, second] = COPIES_AT.map(|at| file.read_within(at, HEADER_BYTES));
+    Ok([first?, second?].map(|copy| parse(&copy).is_some()))
 }
 
 /// One copy is lost. It may have been the newer one: then a log that it alone knew of is pending,
@@ -136,6 +145,10 @@ fn check(header: &Copy, file_bytes: u64) -> Result<Header, OpenFault> {
         sequence: header.sequence,
         data_write: header.data_write,
         log,
+        log_region: Region {
+            at: header.log.at,
+            bytes: header.log.bytes,
+        },
     })
 }
 

@@ -7,6 +7,7 @@
 //! Source: MS-VHDX, "Virtual Hard Disk v2 (VHDX) File Format".
 
 mod bat;
+mod check;
 mod header;
 mod locator;
 mod log;
@@ -18,6 +19,7 @@ mod ring;
 use std::sync::Arc;
 
 use self::bat::{Bat, Block, Invalid};
+use self::region::Region;
 use self::replay::Replayed;
 use crate::cache::Cache;
 use crate::disk::{Found, Wait, shorter};
@@ -36,6 +38,8 @@ pub(crate) struct Vhdx {
     block_bytes: u64,
     bat: Bat,
     has_parent: bool,
+    /// Where tables and the log are: no block may be there.
+    regions: [Region; 3],
     data_write: Guid,
     pieces: Pieces,
 }
@@ -63,6 +67,7 @@ pub(crate) fn open(
         block_bytes: metadata.block_bytes,
         bat,
         has_parent: metadata.parent.is_some(),
+        regions: [regions.bat, regions.metadata, header.log_region],
         data_write: header.data_write,
         pieces: Pieces::new(cache),
     };

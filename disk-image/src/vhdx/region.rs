@@ -43,7 +43,7 @@ pub(super) struct Regions {
 }
 
 /// A run of the file.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Region {
     pub(super) at: u64,
     pub(super) bytes: u64,
@@ -53,7 +53,7 @@ pub(super) struct Region {
 pub(super) fn read(file: &dyn ImageFile) -> Result<Regions, OpenFault> {
     for (index, at) in COPIES_AT.into_iter().enumerate() {
         let table = file.read_within(at, TABLE_BYTES)?;
-        if table.starts_with(b"regi") && has_right_checksum(&table) {
+        if is_whole(&table) {
             if index > 0 {
                 warn!(file = ?file.path(), "the first VHDX region table is damaged; the second is used");
             }
@@ -63,6 +63,16 @@ pub(super) fn read(file: &dyn ImageFile) -> Result<Regions, OpenFault> {
     Err(damaged(
         "neither copy of the VHDX region table has a right checksum".to_owned(),
     ))
+}
+
+/// Which of the two copies has a right checksum.
+pub(super) fn whole_copies(file: &dyn ImageFile) -> Result<[bool; 2], OpenFault> {
+    let [first, second] = COPIES_AT.map(|at| file.read_within(at, TABLE_BYTES));
+    Ok([first?, second?].map(|copy| is_whole(&copy)))
+}
+
+fn is_whole(copy: &[u8]) -> bool {
+    copy.starts_with(b"regi") && has_right_checksum(copy)
 }
 
 fn parse(table: &[u8], file_bytes: u64) -> Result<Regions, OpenFault> {

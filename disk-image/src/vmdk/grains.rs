@@ -8,7 +8,7 @@ use crate::pieces::{SLICE_BYTES, Table};
 use crate::store::{Fault, ImageFile};
 
 /// Entries in a grain table of a hosted extent.
-const HOSTED_TABLE_ENTRIES: u64 = 512;
+pub(super) const HOSTED_TABLE_ENTRIES: u64 = 512;
 
 /// An extent's tables are there once or twice.
 const COPIES: u64 = 2;
@@ -49,6 +49,7 @@ impl Sparse {
                 redundant,
                 has_zero_grains,
                 is_compressed,
+                ..
             } => {
                 let decode = |sector: u32| match sector {
                     0 => Grain::Below,

@@ -93,7 +93,8 @@ fn parse(head: &[u8], file: &dyn ImageFile, cache: &Arc<Cache>) -> Result<Sparse
             "the VMDK was copied as text, which changed its line ends".to_owned(),
         ));
     }
-    if byte(head, 72)? != 0 {
+    let is_clean = byte(head, 72)? == 0;
+    if !is_clean {
         warn!(file = ?file.path(), "the VMDK was not closed properly; what it holds is checked as it is read");
     }
     let is_compressed = flags & FLAG_COMPRESSED != 0;
@@ -129,6 +130,7 @@ fn parse(head: &[u8], file: &dyn ImageFile, cache: &Arc<Cache>) -> Result<Sparse
             redundant,
             has_zero_grains: flags & FLAG_ZERO_GRAINS != 0,
             is_compressed,
+            is_clean,
         },
         pieces: Pieces::new(cache),
     })

@@ -5,6 +5,7 @@
 //!
 //! Source: VMware "Virtual Disk Format", version 5.0.
 
+mod check;
 mod cowd;
 mod descriptor;
 mod grains;

@@ -45,6 +45,8 @@ pub(super) enum Layout {
         redundant: Option<Table>,
         has_zero_grains: bool,
         is_compressed: bool,
+        /// Nobody stopped in the middle of writing.
+        is_clean: bool,
     },
     Cowd,
     Se(sesparse::Areas),
