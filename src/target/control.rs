@@ -1,20 +1,25 @@
 //! The control plane's HTTP on the same TLS stream: HTTP/1.1 and HTTP/2 into the API's router.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::ConnectInfo;
+use bytes::Bytes;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tower_service::Service as _;
 use tracing::debug;
 
@@ -45,6 +50,13 @@ pub(super) struct Visitor {
     /// When it was let in.
     pub(super) since: Instant,
 }
+
+/// Response extension: the answer takes as long as the work that it tells of. While it lasts, the connection is not idle.
+///
+/// Other answers are short. Were they counted too until the last byte is taken, a stranger who takes none would keep a
+/// connection for ever.
+#[derive(Clone, Copy, Debug)]
+pub struct LongAnswer;
 
 /// The router and the HTTP settings that all control connections share.
 pub(super) struct Control {
@@ -99,6 +111,29 @@ impl Requests {
     }
 }
 
+/// A body until the end of which its request is being answered. It breaks off when the server stops.
+struct Lasting {
+    body: Body,
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
+    _answering: Answering,
+}
+
+impl hyper::body::Body for Lasting {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Lasting { body, stop, .. } = self.get_mut();
+        match stop.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => Pin::new(body).poll_frame(context),
+        }
+    }
+}
+
 impl Drop for Answering {
     fn drop(&mut self) {
         self.0
@@ -128,6 +163,7 @@ pub(super) async fn serve<S>(
     let introduction = Introduction(Arc::clone(&introduced));
     let requests = Arc::new(Requests(watch::Sender::new(0)));
     let counted = Arc::clone(&requests);
+    let stopping = stop.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         let extensions = request.extensions_mut();
         extensions.insert(ConnectInfo(address));
@@ -138,10 +174,19 @@ pub(super) async fn serve<S>(
         // A router is always ready (axum documents `poll_ready` as a no-op).
         let answer = control.router.clone().call(request);
         let answering = counted.begin();
+        let stop = stopping.clone();
         async move {
-            let answer = answer.await;
-            drop(answering);
-            answer
+            let Ok(answer) = answer.await;
+            Ok::<_, Infallible>(match answer.extensions().get::<LongAnswer>() {
+                Some(LongAnswer) => answer.map(|body| {
+                    Body::new(Lasting {
+                        body,
+                        stop: Box::pin(stop.cancelled_owned()),
+                        _answering: answering,
+                    })
+                }),
+                None => answer,
+            })
         }
     });
     let connection = control

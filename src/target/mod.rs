@@ -27,7 +27,7 @@ use axum::Router;
 use iscsi_proto::Policy;
 use tokio_util::sync::CancellationToken;
 
-pub use self::control::{ClientGrant, Introduction};
+pub use self::control::{ClientGrant, Introduction, LongAnswer};
 use self::exports::Exports;
 use self::in_flight::Pool;
 pub use self::limits::Limits;
