@@ -20,6 +20,7 @@
 //!   [`target`] is handed and does not know; it is never on the path of a read.
 //! - [`server`] puts these together as [`config`] says, in the [`state_dir`] that [`init`] made.
 //! - [`cli`]: the `itemlift` command, one file for each subcommand. What concerns grants it asks of the API.
+//! - [`verify`] reads everything of a recovery point and tells what is damaged. Asked by [`api`], beside the data plane.
 //! - [`tunnel`]: the client end, for initiators that do not speak TLS.
 //! - [`demo`] proves the whole path on one machine, with [`initiator`] as its client. The tests use that one, too.
 //! - [`mod@bench`] is a load of many sessions, to measure a server with.
@@ -57,3 +58,4 @@ pub mod state_dir;
 pub mod target;
 pub mod telemetry;
 pub mod tunnel;
+pub mod verify;

@@ -116,6 +116,7 @@ impl Server {
             catalog,
             sources: config.source.iter().map(SourceConfig::label).collect(),
             sessions,
+            verifies: Arc::default(),
             metrics: Arc::clone(plane.metrics()),
             places: Arc::clone(plane.places()),
             authority,

@@ -9,6 +9,7 @@ mod error;
 mod grants;
 mod handout;
 mod health;
+mod lines;
 mod metrics;
 pub mod openapi;
 mod opening;
@@ -17,6 +18,7 @@ mod points;
 mod sessions;
 mod sources;
 mod token;
+mod verify;
 
 use std::sync::Arc;
 
@@ -31,6 +33,7 @@ use crate::grant::authority::Authority;
 use crate::metrics::Metrics;
 use crate::point::Catalog;
 use crate::target::{Places, Sessions};
+use crate::verify::Verifies;
 pub use create_grant::{CreateGrant, CreatedGrant, Platform};
 pub use error::{ApiError, ErrorBody, Problem};
 pub use grants::GrantView;
@@ -38,8 +41,9 @@ pub use health::Health;
 pub use own_grant::OwnGrant;
 pub use points::PointView;
 pub use sessions::SessionView;
-pub use sources::SourceView;
+pub use sources::{CheckEvent, LeftOut, SourceView};
 pub use token::{ApiToken, OPERATOR_HEADER};
+pub use verify::VerifyPoint;
 
 /// What the API answers from. Cheap to clone.
 #[derive(Clone)]
@@ -52,6 +56,8 @@ pub struct AppState {
     pub sources: Arc<[String]>,
     /// The data plane's sessions.
     pub sessions: Arc<Sessions>,
+    /// The verifications under way.
+    pub verifies: Arc<Verifies>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Places for what may block.
@@ -72,6 +78,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/sources", get(sources::list))
         .route("/api/v1/sources/check", post(sources::check))
         .route("/api/v1/points", get(points::list))
+        .route("/api/v1/points/verify", post(verify::verify))
         .route(
             "/api/v1/grants",
             get(grants::list).post(create_grant::create),

@@ -5,7 +5,9 @@ use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{create_grant, error, grants, health, metrics, own_grant, points, sessions, sources};
+use super::{
+    create_grant, error, grants, health, metrics, own_grant, points, sessions, sources, verify,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -18,6 +20,7 @@ use super::{create_grant, error, grants, health, metrics, own_grant, points, ses
         sources::list,
         sources::check,
         points::list,
+        verify::verify,
         grants::list,
         create_grant::create,
         grants::show,

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use disk_image::Cache;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::timeout;
 
 use super::AppState;
 use super::error::ApiError;
-use crate::point::{CatalogError, Disk, RecoveryPoint};
+use crate::point::{Catalog, CatalogError, Disk, OpenedDisk, RecoveryPoint};
 
 /// How long the disks of one recovery point may take to be opened: 255 of them take less than a second on storage that answers.
 const OPENING_TIME: Duration = Duration::from_secs(30);
@@ -47,16 +48,38 @@ impl NotOpened {
     }
 }
 
-/// Opens the disks of a recovery point, on a thread that may block and in a place of its source.
+/// Opens the disks of a recovery point.
 pub(super) async fn disks(
     state: &AppState,
     point: &Arc<RecoveryPoint>,
 ) -> Result<Vec<Arc<Disk>>, NotOpened> {
+    open(state, point, Catalog::open_disks).await
+}
+
+/// Opens each disk of a recovery point by itself, with this cache.
+pub(super) async fn each_disk(
+    state: &AppState,
+    point: &Arc<RecoveryPoint>,
+    cache: &Arc<Cache>,
+) -> Result<Vec<OpenedDisk>, NotOpened> {
+    let cache = Arc::clone(cache);
+    open(state, point, move |catalog, point| {
+        catalog.open_each(point, &cache)
+    })
+    .await
+}
+
+/// Opens, on a thread that may block and in a place of the point's source.
+async fn open<T: Send + 'static>(
+    state: &AppState,
+    point: &Arc<RecoveryPoint>,
+    how: impl FnOnce(&Catalog, &RecoveryPoint) -> Result<T, CatalogError> + Send + 'static,
+) -> Result<T, NotOpened> {
     let open = async {
         let place = state.places.opening(&point.source).await;
         let (catalog, point) = (Arc::clone(&state.catalog), Arc::clone(point));
         let opened = spawn_blocking(move || {
-            let disks = catalog.open_disks(&point);
+            let disks = how(&catalog, &point);
             // Kept until here: the thread is taken for as long as the source hangs, also when nobody waits for it any more.
             drop(place);
             disks

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use reqwest::{Certificate, Method, RequestBuilder, StatusCode};
+use reqwest::{Certificate, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
@@ -21,8 +21,17 @@ const TOKEN_VARIABLE: &str = "ITEMLIFT_TOKEN";
 /// How long to wait for the server to accept.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
-/// How long an answer may take: a check opens every image of every source.
+/// How long an answer may take.
 const ANSWER_TIME: Duration = Duration::from_secs(15 * 60);
+
+/// How long an answer in lines may take: a year. Terabytes take days.
+const LONGEST_ANSWER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// How long the next line of an answer may take. The server tells once a second how far it is.
+const LINE_TIME: Duration = Duration::from_secs(60);
+
+/// Bytes in a line of an answer, at most: more than the problems of the largest source.
+const MAX_LINE: usize = 64 * 1024 * 1024;
 
 /// Which server to ask, if not the one of the state directory.
 #[derive(Debug, Args)]
@@ -209,13 +218,56 @@ impl Client {
         self.send(request).await
     }
 
-    async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
-        let answer = request
+    /// Posts to a resource that answers with a line of JSON for each event, for as long as it takes.
+    pub(super) async fn post_for_lines<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Option<&impl Serialize>,
+        mut take: impl FnMut(T),
+    ) -> Result<(), Failure> {
+        let mut request = self
+            .http
+            .post(format!("{}{path}", self.base))
+            .timeout(LONGEST_ANSWER);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let mut answer = self.ask(request).await?;
+        let status = answer.status();
+        if !status.is_success() {
+            let body = answer.bytes().await;
+            return Err(self.refusal(status, &body.map_err(|error| self.unreachable(&error))?));
+        }
+        let mut begun = Vec::new();
+        loop {
+            let chunk = tokio::time::timeout(LINE_TIME, answer.chunk())
+                .await
+                .map_err(|silence| self.unreachable(&silence))?
+                .map_err(|error| self.unreachable(&error))?;
+            let Some(chunk) = chunk else { return Ok(()) };
+            begun.extend_from_slice(&chunk);
+            while let Some(end) = begun.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = begun.drain(..=end).collect();
+                take(serde_json::from_slice(&line).map_err(|_| self.strange(status))?);
+            }
+            if begun.len() > MAX_LINE {
+                return Err(self.strange(status));
+            }
+        }
+    }
+
+    async fn ask(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let request = request
             .bearer_auth(&*self.token)
-            .header(OPERATOR_HEADER, operator())
+            .header(OPERATOR_HEADER, operator());
+        request
             .send()
             .await
-            .map_err(|error| self.unreachable(&error))?;
+            .map_err(|error| self.unreachable(&error))
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
+        let answer = self.ask(request).await?;
         let status = answer.status();
         let body = answer
             .bytes()
@@ -224,9 +276,13 @@ impl Client {
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|_| self.strange(status));
         }
-        match serde_json::from_slice::<ErrorBody>(&body) {
-            Ok(body) => Err(body.error.into()),
-            Err(_) => Err(self.strange(status)),
+        Err(self.refusal(status, &body))
+    }
+
+    fn refusal(&self, status: StatusCode, body: &[u8]) -> Failure {
+        match serde_json::from_slice::<ErrorBody>(body) {
+            Ok(body) => body.error.into(),
+            Err(_) => self.strange(status),
         }
     }
 

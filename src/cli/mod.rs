@@ -8,12 +8,14 @@ mod handout;
 mod init;
 mod output;
 mod point;
+mod progress;
 mod script;
 mod serve;
 mod session;
 mod source;
 mod time;
 mod tunnel;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use super::client::Connection;
 use super::failure::Failure;
 use super::output::{Format, moment, say, say_json, say_table, visible};
 use super::time::{self, Edge};
+use super::verify::Verify;
 use crate::api::PointView;
 use crate::point::Consistency;
 
@@ -20,6 +21,8 @@ const SHOWN: SignedDuration = SignedDuration::from_hours(30 * 24);
 pub(super) enum Point {
     /// List recovery points, by VM, newest first; those of the last 30 days if nothing else is asked for.
     List(List),
+    /// Read everything of a recovery point, print a SHA-256 for each disk, and list what is damaged. Exit status 1 if anything is.
+    Verify(Verify),
 }
 
 #[derive(Debug, Args)]
@@ -49,8 +52,10 @@ pub(super) struct List {
 
 impl Point {
     pub(super) async fn run(self, state: &Path) -> Result<(), Failure> {
-        let Self::List(list) = self;
-        list.run(state).await
+        match self {
+            Self::List(list) => list.run(state).await,
+            Self::Verify(verify) => verify.run(state).await,
+        }
     }
 }
 

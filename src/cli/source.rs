@@ -3,16 +3,21 @@
 use std::path::Path;
 
 use clap::Subcommand;
+use jiff::Timestamp;
 
-use super::client::Connection;
+use super::client::{Client, Connection};
 use super::failure::Failure;
-use super::output::{Format, say_json, say_table, visible};
-use crate::api::SourceView;
+use super::output::{Format, moment, say, say_json, say_table, visible};
+use super::progress::{Bar, Unit};
+use crate::api::{CheckEvent, LeftOut, SourceView};
+
+/// Files left out that are shown to people.
+const SHOWN_LEFT_OUT: usize = 20;
 
 /// The places that recovery points come from.
 #[derive(Debug, Subcommand)]
 pub(super) enum Source {
-    /// List the sources.
+    /// List the sources: what each holds, and what could not be used.
     List {
         /// How to print.
         #[arg(long, value_enum, default_value = "table")]
@@ -39,9 +44,7 @@ impl Source {
                 show(&sources, format)
             }
             Self::Check { format, connection } => {
-                let client = connection.client(state)?;
-                let sources: Vec<SourceView> =
-                    client.post("/api/v1/sources/check", None::<&()>).await?;
+                let sources = check(&connection.client(state)?).await?;
                 show(&sources, format)?;
                 match sources.iter().map(|source| source.problems.len()).sum() {
                     0 => Ok(()),
@@ -52,27 +55,71 @@ impl Source {
     }
 }
 
+async fn check(client: &Client) -> Result<Vec<SourceView>, Failure> {
+    let mut bar = Bar::new(Unit::RecoveryPoints);
+    let mut found = None;
+    let take = |event| match event {
+        CheckEvent::Progress { done, points } => bar.show(done, points),
+        CheckEvent::Finished { sources } => found = Some(sources),
+    };
+    client
+        .post_for_lines("/api/v1/sources/check", None::<&()>, take)
+        .await?;
+    found.ok_or_else(|| {
+        Failure::new(
+            "the sources are not checked to their end",
+            "the server ended the answer",
+            "see the server's log, then try again",
+        )
+    })
+}
+
 fn show(sources: &[SourceView], format: Format) -> Result<(), Failure> {
     if format == Format::Json {
         return say_json(&sources);
     }
+    let time = |time: Option<Timestamp>| time.map_or_else(|| "-".into(), moment);
     let row = |source: &SourceView| {
         [
             source.source.clone(),
             source.vms.to_string(),
             source.points.to_string(),
+            source.disks.to_string(),
+            time(source.oldest),
+            time(source.newest),
             source.problems.len().to_string(),
+            source.left_out.len().to_string(),
         ]
     };
     say_table(
-        ["SOURCE", "VMS", "POINTS", "PROBLEMS"],
+        [
+            "SOURCE", "VMS", "POINTS", "DISKS", "OLDEST", "NEWEST", "PROBLEMS", "LEFT OUT",
+        ],
         sources.iter().map(row),
         "No sources. Name one in itemlift.toml and restart the server.",
     )?;
     for problem in sources.iter().flat_map(|source| &source.problems) {
-        super::output::say(&format!("\n{}", visible(problem)))?;
+        say(&format!("\n{}", visible(problem)))?;
     }
-    Ok(())
+    show_left_out(sources)
+}
+
+/// Files that nobody expects to be used are many as a rule: a few tell what is meant.
+fn show_left_out(sources: &[SourceView]) -> Result<(), Failure> {
+    let mut all = sources
+        .iter()
+        .flat_map(|source| &source.left_out)
+        .peekable();
+    if all.peek().is_some() {
+        say("\nLeft out:")?;
+    }
+    for LeftOut { file, reason } in all.by_ref().take(SHOWN_LEFT_OUT) {
+        say(&visible(&format!("  {file:?}: {reason}")))?;
+    }
+    match all.count() {
+        0 => Ok(()),
+        more => say(&format!("  and {more} more; --format json lists them")),
+    }
 }
 
 fn found(sources: &[SourceView], problems: usize) -> Failure {

@@ -1,4 +1,4 @@
-//! The audit log: one JSON line for each thing that happens to a grant.
+//! The audit log: one JSON line for each thing that happens to a grant, and for each verification.
 //!
 //! `{"time","event","grant","who","vm","point","address","chap","bytes_read","reason"}`; what is not known is left out.
 
@@ -41,6 +41,8 @@ pub enum What {
     Refused,
     /// A session ended.
     Closed,
+    /// A recovery point was read to see whether it is damaged.
+    Verified,
 }
 
 /// One line of the log.
@@ -67,10 +69,10 @@ pub struct Event {
     /// The CHAP algorithm of a login, such as `SHA3-256`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chap: Option<String>,
-    /// Bytes that a session read, or that all sessions of a grant read.
+    /// Bytes that a session, all sessions of a grant, or a verification read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_read: Option<u64>,
-    /// Why, of a refusal or an end.
+    /// Why, of a refusal or an end; what was found, of a verification.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

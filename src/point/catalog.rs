@@ -27,6 +27,15 @@ pub struct Catalog {
     scans: Scans,
 }
 
+/// A disk of a recovery point, if it could be opened.
+#[derive(Debug)]
+pub struct OpenedDisk {
+    /// Name shown to people.
+    pub name: String,
+    /// The disk, or why not.
+    pub disk: Result<Arc<Disk>, CatalogError>,
+}
+
 impl Catalog {
     /// All sources, with a cache of [`CACHE_BYTES`]; see [`with_cache`](Catalog::with_cache).
     ///
@@ -151,6 +160,34 @@ impl Catalog {
             return Err(unusable(point));
         }
         self.source(&point.source)?.open_disks(point, &self.cache)
+    }
+
+    /// Opens each disk of a recovery point by itself, with a cache of the caller's: one that cannot be opened keeps nobody
+    /// from the others. Where one cannot, images that only serve as backing or data files of others are not left out.
+    ///
+    /// # Errors
+    /// [`CatalogError`]: nothing of the point can be used.
+    pub fn open_each(
+        &self,
+        point: &RecoveryPoint,
+        cache: &Arc<Cache>,
+    ) -> Result<Vec<OpenedDisk>, CatalogError> {
+        if point.disks.is_empty() {
+            return Err(unusable(point));
+        }
+        let source = self.source(&point.source)?;
+        if let Ok(disks) = source.open_disks(point, cache) {
+            let opened = disks.into_iter().map(|disk| OpenedDisk {
+                name: disk.info().name.clone(),
+                disk: Ok(disk),
+            });
+            return Ok(opened.collect());
+        }
+        let opened = point.disks.iter().map(|disk| OpenedDisk {
+            name: disk.name.clone(),
+            disk: source.open_disk(disk, cache),
+        });
+        Ok(opened.collect())
     }
 
     /// Opens one disk of a recovery point by its name, whatever became of the others.

@@ -19,7 +19,7 @@ mod restic;
 mod scans;
 mod source;
 
-pub use catalog::{CACHE_BYTES, Catalog, MIN_CACHE_BYTES};
+pub use catalog::{CACHE_BYTES, Catalog, MIN_CACHE_BYTES, OpenedDisk};
 pub use disk_image::{
     Counts as CacheCounts, Damage, Disk, DiskInfo, Format, OpenError, OpenFault, ReadError, Wait,
 };

@@ -1,6 +1,6 @@
 //! A router with a state directory, three VMs and a clock that the test moves.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
@@ -26,6 +26,7 @@ pub(crate) const ODD_VM: &str = "we ird$(id)\n; rm -rf 'x' ü";
 
 pub(crate) struct Bench {
     _dir: TempDir,
+    pub(crate) source: PathBuf,
     pub(crate) state: StateDir,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) grants: Arc<Grants>,
@@ -66,12 +67,15 @@ impl Bench {
         .unwrap();
         let config = "advertise = \"recovery.example.com:443\"";
         let config = Config::parse(config, Path::new("itemlift.toml")).unwrap();
-        let sources = [SourceConfig::Images { path: source }];
+        let sources = [SourceConfig::Images {
+            path: source.clone(),
+        }];
         let router = router(AppState {
             grants: Arc::clone(&grants),
             catalog: Arc::new(Catalog::open(&sources).unwrap()),
             sources: sources.iter().map(SourceConfig::label).collect(),
             sessions: Arc::new(Sessions::default()),
+            verifies: Arc::default(),
             metrics: Arc::default(),
             places: Arc::default(),
             authority,
@@ -81,6 +85,7 @@ impl Bench {
         });
         Self {
             _dir: dir,
+            source,
             state,
             clock,
             grants,

@@ -8,3 +8,4 @@ mod description;
 mod grants;
 mod logs;
 mod points;
+mod verify;

@@ -31,8 +31,15 @@ async fn sources_tell_what_is_wrong() {
     let (_, sources) = bench.get("/api/v1/sources").await;
     assert_eq!(sources[0]["vms"], 3);
     assert_eq!(sources[0]["points"], 4);
-    let (status, checked) = bench.post("/api/v1/sources/check", &json!({})).await;
+    assert_eq!(sources[0]["disks"], 4);
+    assert_eq!(sources[0]["oldest"], "2026-11-18T02:00:00Z");
+    assert_eq!(sources[0]["newest"], "2026-11-20T02:00:00Z");
+    let (status, lines) = bench.post("/api/v1/sources/check", &json!({})).await;
     assert_eq!(status, StatusCode::OK);
+    let last = lines.as_str().unwrap().lines().last().unwrap();
+    let last: serde_json::Value = serde_json::from_str(last).unwrap();
+    assert_eq!(last["event"], "finished");
+    let checked = &last["sources"];
     let problems = checked[0]["problems"].as_array().unwrap();
     let says = |what: &str| {
         problems

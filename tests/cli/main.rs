@@ -7,3 +7,4 @@ mod grants;
 mod memory;
 mod server;
 mod site;
+mod verify;

@@ -14,3 +14,4 @@ mod rescan;
 mod scale;
 mod snapshots;
 mod source;
+mod verify;

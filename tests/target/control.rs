@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::client::TlsStream;
 
-use crate::support::{Place, TOKEN, TestServer, login, within};
+use crate::support::{Place, TOKEN, TestServer, VM, login, within};
 use crate::tls::{client, connect};
 
 /// The preface and empty settings that an HTTP/2 client opens with (RFC 9113 §3.4).
@@ -181,4 +181,58 @@ async fn operators_beyond_the_limit_are_answered_and_let_go() {
         .await
         .unwrap_err();
     as_operator(&mut first, "GET /api/v1/grants").await.unwrap();
+}
+
+/// Reads until a line of the answer says what is wanted.
+async fn read_until(stream: &mut TlsStream<TcpStream>, wanted: &str) {
+    let mut answer = String::new();
+    let mut part = vec![0; 4096];
+    while !answer.contains(wanted) {
+        let read = within(5, stream.read(&mut part)).await.unwrap();
+        assert!(read > 0, "the answer ended: {answer}");
+        answer.push_str(&String::from_utf8_lossy(&part[..read]));
+    }
+}
+
+/// A verification of a disk that takes days.
+#[tokio::test]
+async fn a_long_answer_keeps_its_connection_until_the_server_stops() {
+    let mut place = Place::new();
+    place.limits.http_idle_time = Duration::from_millis(200);
+    let disk = std::fs::File::create(place.disk("large")).unwrap();
+    disk.set_len(4 << 40).unwrap();
+    let server = place.serve().await;
+    let mut asking = stranger(&server, b"http/1.1").await;
+    let body = format!("{{\"vm\":\"{VM}\",\"point\":\"latest\"}}");
+    let request = format!(
+        "POST /api/v1/points/verify HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    asking.write_all(request.as_bytes()).await.unwrap();
+    read_until(&mut asking, "\"event\":\"started\"").await;
+    for _ in 0..3 {
+        read_until(&mut asking, "\"event\":\"progress\"").await;
+    }
+    server.stop.cancel();
+    let mut rest = Vec::new();
+    within(3, asking.read_to_end(&mut rest)).await.unwrap();
+    let rest = String::from_utf8_lossy(&rest).into_owned();
+    assert!(!rest.contains("finished"), "{rest}");
+    // The thread writes its line when it sees that nobody listens.
+    for _ in 0..100 {
+        let audit = server.audit();
+        let verified = audit.iter().find(|line| line["event"] == "verified");
+        if let Some(line) = verified {
+            assert_eq!(line["vm"], VM);
+            assert!(
+                line["reason"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("not to the end")
+            );
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("no line in the audit log");
 }

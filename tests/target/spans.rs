@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use iscsi_proto::scsi::Lun;
+use itemlift::initiator::InitiatorError;
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::NoSubscriber;
 
-use crate::support::{Place, log_in, within};
+use crate::support::{DISK, Place, content, log_in, within};
 
 /// What was logged.
 #[derive(Clone, Default)]
@@ -27,6 +28,21 @@ impl Write for Log {
 }
 
 impl Log {
+    /// Writes down what this thread logs while the result lives; everything of a test runs on one thread.
+    fn listen(&self) -> impl Sized + use<> {
+        let writer = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::TRACE)
+            .with_writer(move || writer.clone())
+            .json()
+            .flatten_event(true)
+            .finish();
+        // While there is one dispatcher only, tracing asks the thread that first comes to an event whether anybody listens, for
+        // all threads and for good; that may be another test's thread. Of two it asks both.
+        let second = tracing::Dispatch::new(NoSubscriber::default());
+        (second, tracing::subscriber::set_default(subscriber))
+    }
+
     fn lines(&self) -> Vec<Value> {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         let lines = text.lines();
@@ -39,18 +55,7 @@ impl Log {
 #[tokio::test]
 async fn a_command_is_logged_with_its_session_and_its_tag() {
     let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE)
-        .with_writer(move || writer.clone())
-        .json()
-        .flatten_event(true)
-        .finish();
-    // While there is one dispatcher only, tracing asks the thread that first comes to an event whether anybody listens, for
-    // all threads and for good; that may be another test's thread. Of two it asks both.
-    let _second = tracing::Dispatch::new(NoSubscriber::default());
-    // Everything of this test runs on this thread.
-    let _logging = tracing::subscriber::set_default(subscriber);
+    let _logging = log.listen();
     let server = Place::new().serve().await;
     let bundle = server.grant().await;
     for number in 1..=2 {
@@ -84,4 +89,67 @@ async fn a_command_is_logged_with_its_session_and_its_tag() {
         let text = log.0.lock().unwrap().clone();
         assert!(!String::from_utf8(text).unwrap().contains(secret.reveal()));
     }
+}
+
+/// A reserved bit in the entry of one cluster: its blocks and no others.
+#[tokio::test]
+async fn a_damaged_index_is_a_medium_error_and_the_log_names_the_file() {
+    let log = Log::default();
+    let _logging = log.listen();
+    let place = Place::new();
+    let folder = place.disk("disk1").parent().unwrap().to_owned();
+    std::fs::write(folder.join("content"), vec![7; 1 << 20]).unwrap();
+    let made = std::process::Command::new("qemu-img")
+        .args([
+            "convert",
+            "-f",
+            "raw",
+            "-O",
+            "qcow2",
+            "content",
+            "disk1.qcow2",
+        ])
+        .current_dir(&folder)
+        .status();
+    assert!(made.expect("qemu-img, of scripts/apt-tools.sh").success());
+    std::fs::remove_file(folder.join("content")).unwrap();
+    let mut image = std::fs::read(folder.join("disk1.qcow2")).unwrap();
+    let word = |at: usize| u64::from_be_bytes(image[at..at + 8].try_into().unwrap());
+    let l2 = (word(word(40) as usize) & 0x00ff_ffff_ffff_fe00) as usize;
+    // The fifth cluster of 64 KiB: LBA 512 to 639.
+    image[l2 + 4 * 8 + 7] |= 2;
+    std::fs::write(folder.join("disk1.qcow2"), image).unwrap();
+    let server = place.serve().await;
+    let bundle = server.grant().await;
+    let mut session = log_in(server.connect(&bundle).await, &bundle)
+        .await
+        .unwrap();
+    let damaged = Lun::peripheral(1);
+    let error = session.read(damaged, 500, 24, 24 * 512).await.unwrap_err();
+    let InitiatorError::Status {
+        sense: Some(sense), ..
+    } = error
+    else {
+        panic!("{error}");
+    };
+    assert_eq!((sense.key, sense.asc, sense.ascq), (3, 0x11, 0));
+    assert_eq!(sense.information, Some(512));
+    for (lba, byte) in [(511, 7), (640, 7)] {
+        let read = session.read(damaged, lba, 1, 512).await.unwrap();
+        assert_eq!(read, vec![byte; 512]);
+    }
+    let other = session
+        .read(Lun::peripheral(0), 512, 8, 4096)
+        .await
+        .unwrap();
+    assert_eq!(other, content(DISK)[512 * 512..][..4096]);
+    let told = log.lines().into_iter().find(|line| {
+        let message = line["message"].as_str().unwrap_or_default();
+        message.contains("MEDIUM ERROR")
+    });
+    let error = told.unwrap()["error"].as_str().unwrap().to_owned();
+    assert!(
+        error.contains("disk1.qcow2") && error.contains("262144"),
+        "{error}"
+    );
 }

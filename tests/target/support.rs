@@ -136,6 +136,7 @@ impl Place {
             catalog: Arc::clone(&catalog),
             sources: Arc::new([]),
             sessions: Arc::clone(&sessions),
+            verifies: Arc::default(),
             metrics: Arc::clone(plane.metrics()),
             places: Arc::clone(plane.places()),
             authority: Arc::clone(&authority),
