@@ -1,12 +1,13 @@
 """Runs scenarios one after the other in one guest.
 
-A failure throws the guest away, as it may be left in any state; another is up in seconds.
+A failure throws the guest away, as it may be left in any state; another is up in seconds. A
+scenario with HOST_DISKS, names of recipes, has a guest of its own that has copies of these disks.
 """
 
 import shutil
 
 from bed.case import Case
-from bed.disks import disks
+from bed.disks import Disks
 from bed.image import GuestImage
 from bed.machine import Machine
 from bed.shell import Shell
@@ -16,7 +17,7 @@ class Bench:
     def __init__(self, folder):
         self.folder = folder
         self.image = GuestImage()
-        self.disks = disks(self.image)
+        self.disks = Disks(self.image)
         self.machine = None
         self.boots = []
         self.timing = []
@@ -26,7 +27,10 @@ class Bench:
         """None, or what went wrong. The guest stays up for the next one only if all was well."""
         folder = self.folder / name
         folder.mkdir()
-        case = Case(self.shell(), self.disks, folder, self.timing, self.figures)
+        host_disks = getattr(scenario, "HOST_DISKS", ())
+        if host_disks:
+            self.discard_machine()
+        case = Case(self.shell(host_disks), self.disks, folder, self.timing, self.figures)
         try:
             case.open()
             scenario.run(case)
@@ -37,22 +41,25 @@ class Bench:
             problem = "left behind:\n  " + "\n  ".join(left) if left else None
         finally:
             case.end_servers()
-        if problem:
+        if problem or host_disks:
             self.discard_machine()
-        else:
+        if not problem:
             shutil.rmtree(folder)
         return problem
 
-    def shell(self):
+    def shell(self, host_disks=()):
+        """The guest's shell; boots one, with copies of these recipes' disks, where none is up."""
         if self.machine is None:
             folder = self.folder / f"machine{len(self.boots)}"
             folder.mkdir()
-            self.machine = Machine(self.image, folder)
+            copies = [path for name in host_disks for path in self.disks[name].forms("raw")]
+            self.machine = Machine(self.image, folder, copies=copies)
             self.boots.append(self.machine.boot_seconds)
-            # A machine with open-iscsi has its daemon at hand (systemd would start it by its
+            # The nodes of device-mapper and loop stay in /dev once they are there. A machine with
+            # open-iscsi has its daemon at hand (systemd would start it by its
             # socket) and the folders that iscsiadm makes when it is first used.
             folders = "mkdir -p /etc/iscsi/nodes /etc/iscsi/ifaces /etc/iscsi/send_targets"
-            Shell(self.machine.port).sh(f"modprobe iscsi_tcp && iscsid && {folders}")
+            Shell(self.machine.port).sh(f"modprobe -a iscsi_tcp dm_mod loop && iscsid && {folders}")
         return Shell(self.machine.port)
 
     def surroundings(self, case):

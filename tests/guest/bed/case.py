@@ -35,10 +35,10 @@ class Case:
         return server
 
     def serve(self, vms):
-        """A running server with these VMs: name -> list of (disk, form)."""
+        """A running server with these VMs: name -> list of (recipe, form)."""
         server = self.server()
         for vm, disks in vms.items():
-            server.add_point(vm, [self._file(number, *disk) for number, disk in enumerate(disks)])
+            server.add_point(vm, self._files(disks))
         server.init()
         server.start()
         return server
@@ -56,8 +56,9 @@ class Case:
         self.tunnels.append(tunnel)
         return tunnel
 
-    def _file(self, number, name, form):
-        return (f"disk{number}.{'raw' if form == 'raw' else 'qcow2'}", self.disks[name].form(form))
+    def _files(self, disks):
+        images = [image for name, form in disks for image in self.disks[name].forms(form)]
+        return [(f"disk{number}{image.suffix}", image) for number, image in enumerate(images)]
 
     def script(self, disks, vm="web01", lifetime=None, folder=WORK):
         """A server that has this VM, a grant for it, and its script in the guest."""

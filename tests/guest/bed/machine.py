@@ -21,10 +21,11 @@ KERNEL_LINE = (
 class Machine:
     """A booted guest. What it writes to its own disk is thrown away at the end.
 
-    `disks` are images, raw or *.qcow2, that it may write to: /dev/vdb, /dev/vdc, … in their order.
+    `disks` are images, raw or *.qcow2, that it may write to: /dev/vdb, /dev/vdc, … in their order;
+    `copies` come after them, and what is written to these is thrown away as well.
     """
 
-    def __init__(self, image, folder: Path, disks=()):
+    def __init__(self, image, folder: Path, disks=(), copies=()):
         self.folder = folder
         self.console = folder / "console.log"
         socket = folder / "agent.sock"
@@ -37,6 +38,8 @@ class Machine:
         command += _disk(image.root, "snapshot=on")
         for disk in disks:
             command += _disk(disk, "cache=unsafe,discard=unmap,detect-zeroes=unmap")
+        for disk in copies:
+            command += _disk(disk, "snapshot=on")
         command += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]
         command += ["-object", "rng-random,id=rng,filename=/dev/urandom"]
         command += ["-device", "virtio-rng-pci,rng=rng"]
