@@ -1,33 +1,38 @@
-"""Keeps this machine's own automation away from our disks: LVM, md, multipath, udisks, btrfs, /dev/disk links, fstab.
+"""Keeps this machine's own automation away from our devices: LVM, md, multipath, udisks, btrfs, /dev/disk links, fstab.
 
-Temporary udev rules under /run do it, before the disks appear. They match the vendor that every itemlift disk reports.
+Temporary udev rules under /run do it, before the disks appear. They match the vendor that every itemlift disk reports,
+and by their names the devices that this run makes of the disks.
 """
 
 RULES_FOLDER = "/run/udev/rules.d"
 UDEV_TIMEOUT = 20
-OURS = 'SUBSYSTEM=="block", SUBSYSTEMS=="scsi", ATTRS{vendor}=="ITEMLIFT*"'
+# What is still under way when it is closed: the events of the disks that went.
+LAST_EVENTS_TIMEOUT = 10
 
-# Prefix of the file's name, which decides when udev runs it, and what it sets.
-RULES = (
-    # First: no probing, and so no /dev/disk/by-uuid link that would point the host's fstab at a copy of its own disk.
-    (
-        "00",
-        'ENV{UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG}="1", ENV{DM_UDEV_DISABLE_OTHER_RULES_FLAG}="1", '
-        'ENV{DM_MULTIPATH_DEVICE_PATH}="0", ENV{SYSTEMD_READY}="0", ENV{UDISKS_IGNORE}="1"',
-    ),
-    # Before md (63, 64), btrfs (64) and LVM (69): what an older udev has probed all the same is forgotten.
-    (
-        "62",
-        'ENV{ID_FS_TYPE}="", ENV{ID_FS_USAGE}="", ENV{ID_FS_UUID}="", ENV{ID_FS_UUID_ENC}="", ENV{ID_FS_LABEL}="", '
-        'ENV{ID_FS_LABEL_ENC}="", ENV{DM_MULTIPATH_DEVICE_PATH}="0"',
-    ),
-    # Last: nothing set in between stands. Without ID_SERIAL and ID_WWN multipathd takes no interest.
-    (
-        "99-zz",
-        'ENV{SYSTEMD_READY}="0", ENV{SYSTEMD_WANTS}="", ENV{UDISKS_IGNORE}="1", ENV{UDISKS_AUTO}="0", '
-        'ENV{ID_SERIAL}="", ENV{ID_WWN}="", SYMLINK="", OPTIONS+="nowatch"',
-    ),
+DISKS = 'SUBSYSTEMS=="scsi", ATTRS{vendor}=="ITEMLIFT*"'
+# Mapped devices are named after the grant; so are the files behind the loop devices. LVM's names have no hyphens.
+MAPPED = 'KERNEL=="dm-*", ATTR{{dm/name}}=="itemlift-{0}-*|itemlift_{0}_*"'
+LOOPS = 'KERNEL=="loop*", ATTR{{loop/backing_file}}=="*itemlift-{0}-*"'
+
+ALOOF = 'ENV{SYSTEMD_READY}="0", ENV{UDISKS_IGNORE}="1", ENV{UDISKS_AUTO}="0", '
+# No probing, and so no /dev/disk/by-uuid link that would point the host's fstab at a copy of its own disk; `nompath`
+# is what a kernel line without multipath sets.
+UNSEEN = ALOOF + (
+    'ENV{UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG}="1", ENV{DM_UDEV_DISABLE_DISK_RULES_FLAG}="1", '
+    'ENV{DM_UDEV_DISABLE_OTHER_RULES_FLAG}="1", ENV{DM_MULTIPATH_DEVICE_PATH}="0", ENV{nompath}="1"'
 )
+# What an older udev has probed all the same is forgotten.
+FORGOTTEN = (
+    'ENV{ID_FS_TYPE}="", ENV{ID_FS_USAGE}="", ENV{ID_FS_UUID}="", ENV{ID_FS_UUID_ENC}="", ENV{ID_FS_LABEL}="", '
+    'ENV{ID_FS_LABEL_ENC}="", ENV{DM_MULTIPATH_DEVICE_PATH}="0", ENV{DM_UDEV_DISABLE_DISK_RULES_FLAG}="1", '
+    'ENV{DM_UDEV_DISABLE_OTHER_RULES_FLAG}="1"'
+)
+# Nothing set in between stands. Without ID_SERIAL and ID_WWN multipathd takes no interest.
+LAST_WORD = ALOOF + 'ENV{SYSTEMD_WANTS}="", ENV{ID_SERIAL}="", ENV{ID_WWN}="", OPTIONS+="nowatch"'
+
+# Prefix of the file's name, which decides when udev runs it, and what it sets: first of all; before md (63, 64), btrfs
+# (64) and LVM (69); last.
+RULES = (("00", UNSEEN), ("62", FORGOTTEN), ("99-zz", LAST_WORD))
 
 
 def isolate(host, state):
@@ -38,16 +43,36 @@ def isolate(host, state):
     if not host.exists(RULES_FOLDER):
         state.note(rules_folder=True)
         host.make_folder(RULES_FOLDER)
+    # The links to mapped devices, /dev/mapper/NAME, are of use and in nobody's way.
+    named = (DISKS, ', SYMLINK=""'), (MAPPED.format(state.grant), ""), (LOOPS.format(state.grant), ', SYMLINK=""')
+    write_rules(host, state, state.grant, named)
+
+
+def isolate_array(host, state, name):
+    """The same for an md array, which has no name of ours: by its number, before it is assembled."""
+    if has_udev(host):
+        match = 'KERNEL=="{0}|{0}p*"'.format(name)
+        write_rules(host, state, "{}-{}".format(state.grant, name), ((match, ', SYMLINK=""'),))
+
+
+def write_rules(host, state, suffix, matches):
+    """One file for each of RULES with a line for each of `matches`, (match, what the last file adds)."""
     for prefix, settings in RULES:
-        path = "{}/{}-itemlift-{}.rules".format(RULES_FOLDER, prefix, state.grant)
+        path = "{}/{}-itemlift-{}.rules".format(RULES_FOLDER, prefix, suffix)
         state.add("rules", path)
-        host.write(path, "# itemlift grant {}: removed when it is closed\n{}, {}\n".format(state.grant, OURS, settings))
+        text = "# itemlift grant {}: removed when it is closed\n".format(state.grant)
+        for match, links in matches:
+            last = links if settings is LAST_WORD else ""
+            text += 'SUBSYSTEM=="block", {}, {}{}\n'.format(match, settings, last)
+        host.write(path, text)
     reload_rules(host)
 
 
 def end_isolation(host, state):
-    """Removes the rules; returns those that are still there."""
+    """Removes the rules once udev is through with our devices; returns those that are still there."""
     rules = state.get("rules", [])
+    if rules:
+        settle(host, LAST_EVENTS_TIMEOUT)
     left = [path for path in rules if not host.remove(path)]
     if state.get("rules_folder"):
         host.remove_folder(RULES_FOLDER)
