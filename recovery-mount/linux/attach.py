@@ -1,19 +1,27 @@
 """From secrets to mounted volumes, each step on record before it is done."""
 
+import os
+
 from closing import process_start
+from cow import CowFiles
 from devices import disk_devices
+from encrypted import Crypt
 from filesystems import WAYS, FileSystems
 from iscsi import Target, absent_folders, session_disks, sessions_of
 from iscsid import check_initiator_name, ensure_iscsid
 from isolation import isolate, settle
 from layers import PartitionTables, discover
 from layout import make_layout
-from mounting import kernel_has, mount_all
+from lvm import Lvm
+from mapper import Mapper
+from mounting import Mounting, kernel_has
 from outcome import UNREACHABLE, Stop
+from overlays import Overlays
 from packages import offer
+from raid import Raid
+from tools import Tools
 
 DISKS_TIMEOUT = 60
-LAYERS = (PartitionTables(), FileSystems())
 
 
 def connect(host, state, plan, secrets, tunnel, checkpoint):
@@ -57,20 +65,39 @@ def wait_for_disks(host, plan):
     return {lun: name for lun, name in disks.items() if lun in wanted}
 
 
-def mount_volumes(host, talk, state, plan, folder, devices, checkpoint):
+def make_overlays(host, talk, state, folder, overlay_bytes):
+    """`folder` is where they are kept if the memory has no room."""
+    cows = CowFiles(host, state, folder if host.exists(folder) else os.path.dirname(folder), overlay_bytes)
+    return Overlays(host, Mapper(host, state), cows, Tools(host, talk))
+
+
+def mount_volumes(host, talk, state, plan, folder, devices, overlays, checkpoint):
     """Finds the volumes and mounts what can be; returns them all."""
-    volumes = discover(host, devices, LAYERS)
+    volumes = discover(host, devices, make_layers(talk, state, overlays), checkpoint)
     checkpoint()
     offer_programs(host, talk, volumes)
     make_layout(host, state, folder, plan, volumes)
-    mount_all(host, state, volumes)
+    Mounting(host, state, overlays).mount_all(volumes, checkpoint)
+    overlays.cows.end()
     return volumes
+
+
+def make_layers(talk, state, overlays):
+    """A container is opened before what may span several of them."""
+    mapper, tools = overlays.mapper, overlays.tools
+    return (
+        PartitionTables(),
+        Crypt(mapper, overlays, tools, talk),
+        Raid(state, mapper, overlays, tools),
+        Lvm(mapper, overlays, tools),
+        FileSystems(),
+    )
 
 
 def offer_programs(host, talk, volumes):
     """A file system that only a missing program can read: offers to install it."""
     for fs in sorted({volume.fs for volume in volumes if volume.is_mountable()}):
-        programs = [way.program for way in WAYS[fs] if way.program is not None]
-        by_kernel = any(kernel_has(host, way.type) for way in WAYS[fs] if way.program is None)
+        programs = [each.program for each in WAYS[fs] if each.program is not None]
+        by_kernel = any(kernel_has(host, each.type) for each in WAYS[fs] if each.program is None)
         if programs and not by_kernel and not any(host.which(program) for program in programs):
             offer(host, talk, programs[:1], "to read {}".format(fs))

@@ -9,13 +9,20 @@ import re
 from iscsi import Target, record_path, sessions_of
 from iscsid import stop_iscsid
 from isolation import end_isolation
+from mapper import our_mapped
 from mounting import mounted_below, mounted_from
+from raid import array_is_there
+from teardown import take_down
 
 # Everything together, in seconds.
 CLOSE_LIMIT = 60
 # How long a busy volume may stay busy before it is taken out of the tree as it is.
 BUSY_PATIENCE = 10
 UNMOUNT_TIMEOUT = 10
+# Kept for what is left to do when the initiator does not let go.
+LAST_RESORT = 10
+# For volume groups, arrays and overlays, before the session is ended.
+TAKE_DOWN_PATIENCE = 15
 HOLDERS_SHOWN = 5
 
 
@@ -25,17 +32,25 @@ def close_run(host, state, talk, tunnel=None):
     state.try_note(state="closing")
     target = Target(host, state["iqn"], state.get("port", 0))
     unmount_all(host, state, talk, deadline)
-    if not target.logout():
+    emptied, standing_now = take_down(host, state, min(deadline, host.monotonic() + TAKE_DOWN_PATIENCE))
+    if not target.logout(deadline - LAST_RESORT):
         drop_devices(host, state)
-        target.logout()
+        target.logout(deadline)
+    if standing_now:
+        # What waited for the disks gets errors now.
+        emptied, _ = take_down(host, state, deadline)
+    for name in emptied:
+        talk.say("{} is empty now and goes when nobody uses it any more.".format(name))
     target.delete_record()
     if tunnel is not None:
         tunnel.close()
     end_isolation(host, state)
     stop_iscsid(host, state)
+    if state.get("cow_folder"):
+        host.remove_folder(state["cow_folder"])
     for folder in state.get("absent_folders", []) + list(reversed(state.get("folders", []))):
         host.remove_folder(folder)
-    left = find_left(host, state)
+    left = find_left(host, state, emptied)
     if left:
         state.try_note(state="left", left=left)
     else:
@@ -76,7 +91,11 @@ def unmount_all(host, state, talk, deadline):
 def our_mounts(host, state):
     """What is mounted in our folder or from our disks, in the order to unmount it."""
     paths = mounted_below(host, state["folder"]) if state.get("folder") else []
+    paths += mounted_below(host, state["cow_folder"]) if state.get("cow_folder") else []
     devices = [name for name in state.get("devices", []) if belongs_to_session(host, state, name)]
+    for name, kernel in our_mapped(host, state.grant).items():
+        devices += [name, kernel]
+    devices += [name for name in state.get("arrays", []) if array_is_there(host, name)]
     paths += [path for path in mounted_from(host, devices) if path not in paths]
     return paths
 
@@ -121,9 +140,11 @@ def holds(host, pid, path):
     return False
 
 
-def find_left(host, state):
-    """What a run should not leave and has left, as sentences."""
+def find_left(host, state, emptied=()):
+    """What a run should not leave and has left, as sentences; `emptied` are devices that go by themselves."""
     left = ["mounted: " + path for path in our_mounts(host, state)]
+    left += ["mapped device: " + name for name in our_mapped(host, state.grant) if name not in emptied]
+    left += ["array: " + name for name in state.get("arrays", []) if array_is_there(host, name)]
     left += ["iSCSI session: " + name for name in sessions_of(host, state["iqn"])]
     if record_path(host, state["iqn"]) is not None:
         left.append("node record: " + record_path(host, state["iqn"]))

@@ -20,6 +20,7 @@ class Device:
         self.source = source  # where on the disk, in words
         self.size = size  # bytes
         self.order = order  # place among the others: its disk's LUN, then one number for each layer
+        self.writable = False  # whether it is made of overlays
         self.found = None
 
     @property
@@ -56,6 +57,18 @@ def partitions(host, device):
     return sorted(found)
 
 
+def joined(members, path, source, size, number):
+    """A device that a layer has made of these; `number` is its place among those that were made of them."""
+    disks = " + ".join(unique(member.disk for member in members))
+    device = Device(path, disks, source, size, min(member.order for member in members) + (number,))
+    device.writable = all(member.writable for member in members)
+    return device
+
+
+def unique(words):
+    return list(collections.OrderedDict.fromkeys(words))
+
+
 def size_of(host, name):
     text = host.read("/sys/class/block/{}/size".format(name)) or ""
     return int(text) * SECTOR if text.isdigit() else 0
@@ -63,7 +76,7 @@ def size_of(host, name):
 
 def make_read_only(host, device):
     """The target refuses writes; the kernel shall not even try."""
-    if host.read(device.folder + "/ro") != "1":
+    if not device.writable and host.read(device.folder + "/ro") != "1":
         host.run(["blockdev", "--setro", device.path], PROBE_TIMEOUT)
 
 

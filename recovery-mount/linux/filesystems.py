@@ -1,40 +1,66 @@
 """The last layer: every device that no other layer took is a volume, mountable or with the reason why not."""
 
 import collections
+import struct
 
-from devices import make_read_only
+from devices import make_read_only, unique
 
-# Each way to mount a file system: kernel type, options beyond the ones that all have, program that it needs.
-Way = collections.namedtuple("Way", "type options program")
+# A way to mount a file system: kernel type, options beyond the ones that all have, the program that it needs, whether
+# it is on overlays, and what is not seen this way.
+Way = collections.namedtuple("Way", "type options program overlaid loss")
 
-# No way may write to the device or ask it for a journal that it cannot replay.
-EXT = (Way("ext4", "noload", None),)
+
+def way(fs, options="", program=None, overlaid=False, loss=None):
+    return Way(fs, options, program, overlaid, loss)
+
+
+NO_REPLAY = "its journal is not replayed, so what was written last may be missing or half there"
+NO_LOG = "its log is not replayed, so what was written last is missing"
+INCOMPLETE = "a member is missing, so some files may not be readable"
+
+# In this order. A clean file system needs no overlay. With a journal to replay, a kernel mounts nothing from a
+# read-only device, and so the overlay comes next; without one, what was written before the journal is better than
+# nothing.
+EXT = (way("ext4"), way("ext4", overlaid=True), way("ext4", "noload", loss=NO_REPLAY))
 WAYS = {
     "ext2": EXT,
     "ext3": EXT,
     "ext4": EXT,
-    "xfs": (Way("xfs", "norecovery,nouuid", None),),
-    "btrfs": (
-        Way("btrfs", "rescue=nologreplay,subvolid=5", None),  # since Linux 5.9
-        Way("btrfs", "nologreplay,subvolid=5", None),
+    "xfs": (
+        way("xfs", "nouuid"),
+        way("xfs", "nouuid", overlaid=True),
+        way("xfs", "norecovery,nouuid", loss=NO_REPLAY),
     ),
-    "ntfs": (Way("ntfs3", "", None), Way("ntfs-3g", "", "ntfs-3g"), Way("ntfs", "", None)),
-    "vfat": (Way("vfat", "utf8=1", None), Way("vfat", "", None)),
-    "exfat": (Way("exfat", "", None),),
-    "iso9660": (Way("iso9660", "", None),),
-    "udf": (Way("udf", "", None),),
-    "squashfs": (Way("squashfs", "", None),),
+    "btrfs": (
+        way("btrfs", "subvolid=5", overlaid=True),
+        way("btrfs", "subvolid=5,degraded", overlaid=True, loss=INCOMPLETE),
+        way("btrfs", "rescue=nologreplay,subvolid=5", loss=NO_LOG),  # since Linux 5.9
+        way("btrfs", "nologreplay,subvolid=5", loss=NO_LOG),
+    ),
+    "ntfs": (way("ntfs3"), way("ntfs-3g", program="ntfs-3g"), way("ntfs")),
+    "vfat": (way("vfat", "utf8=1"), way("vfat")),
+    "exfat": (way("exfat"),),
+    "iso9660": (way("iso9660"),),
+    "udf": (way("udf"),),
+    "squashfs": (way("squashfs"),),
 }
 
 # What is no file system by itself: what it is, and what to do.
 CONTAINERS = {
-    "LVM2_member": "is part of an LVM volume group, which this script does not open; read it with itemlift tunnel",
-    "linux_raid_member": "is part of a RAID array, which this script does not open; read it with itemlift tunnel",
-    "crypto_LUKS": "is encrypted (LUKS), which this script does not open; read it with itemlift tunnel",
-    "BitLocker": "is encrypted (BitLocker), which this script does not open; read it with itemlift tunnel",
-    "zfs_member": "is part of a ZFS pool, which this script does not open; read it with itemlift tunnel",
+    "LVM1_member": "is part of an LVM volume group of the first format, which no kernel of today opens",
+    "isw_raid_member": "is part of a RAID array of a disk controller, which this script does not assemble",
+    "ddf_raid_member": "is part of a RAID array of a disk controller, which this script does not assemble",
+    "zfs_member": "is part of a ZFS pool, which this script does not import: attach the disks with `itemlift tunnel` "
+    "on a machine that has ZFS",
+    "bcache": "is a bcache device, which this script does not open",
+    "drbd": "is a DRBD device, which this script does not open",
+    "VMFS": "is a VMFS datastore, which holds VMs and no files of this one",
     "jbd": "is the journal of another file system",
+    "xfs_external_log": "is the journal of another file system",
 }
+# s_feature_compat of ext3 and ext4.
+HAS_JOURNAL = 4
+JOURNALS = ("jbd", "xfs_external_log")
 
 
 class Volume:
@@ -49,6 +75,9 @@ class Volume:
         self.name = None
         self.path = None
         self.mounted = False
+        self.remark = None  # what a mounted volume does not show
+        self.prepared = None  # the overlays on which a btrfs has an id of its own
+        self.problem = None  # why it has none
 
     def is_mountable(self):
         return self.wanted and self.reason is None
@@ -64,7 +93,7 @@ class Volume:
             "size": sum(device.size for device in self.devices),
             "path": self.path,
             "mounted": self.mounted,
-            "reason": self.reason,
+            "reason": self.remark if self.mounted else self.reason,
         }
 
 
@@ -98,14 +127,31 @@ def volume_of(host, device, found):
     if found.type in ("swap", "swsuspend"):
         return Volume([device], found.type, found.label, False, "swap space: nothing to mount")
     if found.type in CONTAINERS:
-        return Volume([device], found.type, found.label, found.type != "jbd", CONTAINERS[found.type])
+        return Volume([device], found.type, found.label, found.type not in JOURNALS, CONTAINERS[found.type])
     if found.type not in WAYS:
         return Volume([device], found.type, found.label, True, "is a file system that this script does not mount")
-    if found.type == "btrfs" and host.exists("/sys/fs/btrfs/{}".format(found.uuid)):
-        reason = "this machine has a btrfs file system of the same id mounted; run the script on another machine"
+    reason = external_journal(host, device, found.type)
+    if reason is not None:
         return Volume([device], found.type, found.label, True, reason)
     return Volume([device], found.type, found.label, True)
 
 
-def unique(words):
-    return list(collections.OrderedDict.fromkeys(words))
+def external_journal(host, device, fs):
+    """The reason why a file system is not mounted whose journal is on a device of its own; None if it is not."""
+    external = False
+    if fs in ("ext3", "ext4"):
+        # It has a journal, and no inode for it (s_journal_inum).
+        block = host.read_bytes(device.path, 1024, 1024) or b""
+        if len(block) == 1024:
+            (compat,) = struct.unpack_from("<I", block, 0x5C)
+            external = bool(compat & HAS_JOURNAL) and struct.unpack_from("<I", block, 0xE0) == (0,)
+    elif fs == "xfs":
+        # sb_logstart is 0 when the log is elsewhere.
+        block = host.read_bytes(device.path, 0, 512) or b""
+        external = len(block) == 512 and struct.unpack_from(">Q", block, 48) == (0,)
+    return "has its journal on another device, which this script does not join to it" if external else None
+
+
+def unopened(members, kind, reason):
+    """What these devices are part of and why it is not opened, as one line of the table."""
+    return Volume(members, kind, None, True, reason)

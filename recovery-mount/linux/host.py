@@ -25,12 +25,12 @@ class Host:
 
     # Commands
 
-    def run(self, argv, timeout, stdin=None):
+    def run(self, argv, timeout, stdin=None, variables=None):
         """Runs a command without a shell; text in, text out; never raises for what the command does."""
         tool = self.which(argv[0])
         if tool is None:
             return Result(NOT_FOUND, "", "{} is not installed".format(argv[0]))
-        environment = {"PATH": SUB_PATH, "LC_ALL": "C"}
+        environment = dict({"PATH": SUB_PATH, "LC_ALL": "C"}, **(variables or {}))
         process = subprocess.Popen(
             [tool] + list(argv[1:]),
             stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
@@ -106,6 +106,26 @@ class Host:
         except OSError:
             os.unlink(draft)
             raise
+
+    def read_bytes(self, path, offset, length):
+        """Bytes of a device or a file, fewer where it ends; None if they cannot be read."""
+        try:
+            with open(self.at(path), "rb", buffering=0) as file:
+                file.seek(offset)
+                return file.read(length)
+        except OSError:
+            return None
+
+    def write_bytes(self, path, offset, data):
+        """Writes to a device, down to it; tells whether it took all."""
+        try:
+            with open(self.at(path), "r+b", buffering=0) as file:
+                file.seek(offset)
+                written = file.write(data)
+                os.fsync(file.fileno())
+                return written == len(data)
+        except OSError:
+            return False
 
     def poke(self, path, text):
         """Writes to a file of the kernel; tells whether it took it."""

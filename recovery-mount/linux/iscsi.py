@@ -85,19 +85,19 @@ class Target:
             ),
         )
 
-    def logout(self):
+    def logout(self, deadline):
         """Logs out; tells whether no session is left. The server need not be there any more.
 
         A session whose login is still under way cannot be left: iscsid gives it up by itself after a few tries.
         """
-        until = self.host.monotonic() + LOGOUT_PATIENCE
+        until = min(deadline, self.host.monotonic() + LOGOUT_PATIENCE)
         while True:
             sessions = sessions_of(self.host, self.iqn)
             for session in sessions:
                 # Reads that still wait for a lost server fail after this many seconds.
                 self.host.poke("/sys/class/iscsi_session/{}/recovery_tmo".format(session), "1")
             if sessions:
-                self.admin(["--logout"], LOGOUT_TIMEOUT)
+                self.admin(["--logout"], max(1, min(LOGOUT_TIMEOUT, deadline - self.host.monotonic())))
                 sessions = sessions_of(self.host, self.iqn)
             if not sessions or self.host.monotonic() >= until:
                 return not sessions

@@ -14,11 +14,12 @@ MAX_DEPTH = 8
 CONTAINER_BYTES = 1024
 
 
-def discover(host, devices, layers):
-    """The volumes on these devices, in the order of the disks and what is on them."""
+def discover(host, devices, layers, checkpoint):
+    """The volumes on these devices, in the order of the disks and what is on them; `checkpoint` may raise."""
     waiting = list(devices)
     volumes = []
     while waiting:
+        checkpoint()
         waiting.sort(key=lambda device: device.order)
         claims = [(rank_of(host, device, layers), device) for device in waiting]
         first = min(rank for rank, _ in claims)

@@ -18,6 +18,7 @@ from server import ask_grant, tls_context
 from state import load_state
 from table import duration, printable
 from talk import Talk, ask_secrets
+from waiting import full_sentence
 
 SCRIPT_MAX_BYTES = 1 << 20
 
@@ -25,7 +26,7 @@ SCRIPT_MAX_BYTES = 1 << 20
 def main(plan, sealed, signature, script, arguments):
     """Returns the exit status; says what ended the run in one sentence."""
     flags = parse_flags(arguments)
-    talk = Talk(as_json=flags.format == "json", yes=flags.yes)
+    talk = Talk(as_json=flags.format == "json", yes=flags.yes, keys_from_stdin=flags.password_stdin)
     try:
         check_self(read_script(script), signature)
         return act(Host(), talk, plan, sealed, flags)
@@ -69,7 +70,7 @@ def act(host, talk, plan, sealed, flags):
     secrets = ask_secrets(talk, sealed, plan, flags.password_stdin)
     contexts = tls_context(plan, "iscsi", secrets), tls_context(plan, "http/1.1", secrets)
     expires_at, _ = ask_grant(plan, contexts[1])
-    run = Run(host, talk, plan, secrets, contexts, folder)
+    run = Run(host, talk, plan, secrets, contexts, folder, flags.overlay_size << 20)
     if flags.detach:
         return in_background(lambda mounted: run.go(expires_at, mounted))
     return run.go(expires_at, lambda status: None)
@@ -84,6 +85,8 @@ def already(host, talk, plan, state):
     )
     volumes = state.get("volumes", [])
     show(talk, volumes)
+    for name in state.get("full", []):
+        talk.say(full_sentence(state, name))
     expires_at = state.get("expires_at", plan["expires_at"])
     talk.say("{} left. To close: --unmount.".format(duration(expires_at - host.now()).capitalize()))
     if talk.as_json:

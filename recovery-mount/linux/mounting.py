@@ -3,7 +3,10 @@
 import collections
 import re
 
+from btrfs import give_new_id
+from cow import NoRoom
 from filesystems import WAYS
+from overlays import full_overlays
 
 COMMON = "ro,nosuid,nodev,noexec"
 MOUNT_TIMEOUT = 60
@@ -12,44 +15,94 @@ MODPROBE_TIMEOUT = 20
 Mounted = collections.namedtuple("Mounted", "path device options")
 
 
-def mount_all(host, state, volumes):
-    """Mounts what can be mounted; a volume that cannot be keeps the reason."""
-    for volume in volumes:
-        if volume.is_mountable():
-            mount_volume(host, state, volume)
+class Mounting:
+    """Mounts volumes; `overlays` is where those with something to replay write to."""
 
+    def __init__(self, host, state, overlays):
+        self.host = host
+        self.state = state
+        self.overlays = overlays
 
-def mount_volume(host, state, volume):
-    state.add("mounts", volume.path)
-    problems = []
-    for way in WAYS[volume.fs]:
-        problem = try_way(host, volume, way)
-        if problem is None:
-            volume.mounted = True
-            return
-        if problem not in problems:
-            problems.append(problem)
-    volume.reason = "; ".join(problems)
-    state.drop("mounts", volume.path)
-    host.remove_folder(volume.path)
-    volume.path = None
+    def mount_all(self, volumes, checkpoint):
+        """Mounts what can be mounted; a volume that cannot be keeps the reason."""
+        for volume in volumes:
+            if volume.is_mountable():
+                checkpoint()
+                self.mount(volume)
 
+    def mount(self, volume):
+        self.state.add("mounts", volume.path)
+        problems, tried = [], set()
+        for each in WAYS[volume.fs]:
+            devices, problem = self.devices_for(volume, each)
+            attempt = (each.type, each.options) + tuple(device.path for device in devices or ())
+            if problem is None and attempt in tried:
+                continue  # the device can be written to as it is
+            tried.add(attempt)
+            problem = problem or self.try_way(volume, each, devices)
+            if problem is None:
+                volume.mounted = True
+                if not each.overlaid:
+                    self.overlays.drop(volume.devices)
+                volume.remark = each.loss and "{} ({})".format(each.loss, "; ".join(problems))
+                return
+            if problem not in problems:
+                problems.append(problem)
+        self.overlays.drop(volume.devices)
+        volume.reason = "; ".join(problems)
+        self.state.drop("mounts", volume.path)
+        self.host.remove_folder(volume.path)
+        volume.path = None
 
-def try_way(host, volume, way):
-    """None if the volume is mounted now, else why not."""
-    if way.program is not None:
-        if host.which(way.program) is None:
-            return "{} is not installed".format(way.program)
-        load(host, "fuse")
-    elif not kernel_has(host, way.type):
-        return "this kernel cannot read {}: load the module or use another machine".format(way.type)
-    options = ",".join(filter(None, (COMMON, way.options)))
-    options += "".join(",device=" + device.path for device in volume.devices[1:])
-    device = volume.devices[0].path
-    result = host.run(["mount", "-t", way.type, "-o", options, device, volume.path], MOUNT_TIMEOUT)
-    if result.status != 0:
+    def devices_for(self, volume, each):
+        """The devices to mount this way, or why there are none."""
+        if volume.fs == "btrfs":
+            return self.btrfs_devices(volume, each)
+        if not each.overlaid:
+            return volume.devices, None
+        try:
+            return [self.overlays.over(device) for device in volume.devices], None
+        except NoRoom as no:
+            return None, str(no)
+
+    def btrfs_devices(self, volume, each):
+        """On overlays under an id of its own; without, only where nobody else has the id."""
+        host = self.host
+        if volume.prepared is None and each.overlaid:
+            try:
+                volume.prepared = [self.overlays.over(device) for device in volume.devices]
+            except NoRoom as no:
+                return None, str(no)
+            self.state.note(btrfs=self.state.get("btrfs", []) + [device.path for device in volume.prepared])
+            volume.problem = give_new_id(host, volume.prepared)
+        if volume.prepared is not None and volume.problem is None:
+            return volume.prepared, None
+        if each.overlaid:
+            return None, volume.problem
+        found = volume.devices[0].probe(host)
+        if host.exists("/sys/fs/btrfs/{}".format(found.uuid)):
+            return None, "this machine has a btrfs file system of the same id mounted; use another machine"
+        return volume.devices, None
+
+    def try_way(self, volume, each, devices):
+        """None if the volume is mounted now, else why not."""
+        host = self.host
+        if each.program is not None:
+            if host.which(each.program) is None:
+                return "{} is not installed".format(each.program)
+            load(host, "fuse")
+        elif not kernel_has(host, each.type):
+            return "this kernel cannot read {}: load the module or use another machine".format(each.type)
+        options = ",".join(filter(None, (COMMON, each.options)))
+        options += "".join(",device=" + device.path for device in devices[1:])
+        words = ["mount", "-t", each.type, "-o", options, devices[0].path, volume.path]
+        result = host.run(words, MOUNT_TIMEOUT)
+        if result.status == 0:
+            return None
+        if each.overlaid and full_overlays(host, self.state.grant):
+            size = self.overlays.cows.size >> 20
+            return "its overlay of {0} MiB is too small: use --overlay-size {1}M or more".format(size, 4 * size)
         return "cannot be mounted: {}".format(mount_problem(result.err))
-    return None
 
 
 def mount_problem(err):
@@ -95,6 +148,6 @@ def mounted_below(host, folder):
 
 
 def mounted_from(host, names):
-    """The paths that these kernel devices or their partitions are mounted on, last mounted first."""
-    pattern = re.compile("^/dev/({})[0-9]*$".format("|".join(map(re.escape, names)) or "-"))
+    """The paths that devices of these names, or partitions of them, are mounted on, last mounted first."""
+    pattern = re.compile("^/dev/(mapper/)?({})(p?[0-9]+)?$".format("|".join(map(re.escape, names)) or "-"))
     return [mount.path for mount in reversed(mounts(host)) if pattern.match(mount.device)]

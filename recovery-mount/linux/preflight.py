@@ -13,6 +13,7 @@ from server import open_tls, tls_context
 
 PROGRAMS = ("iscsiadm", "modprobe", "blkid", "blockdev", "mount", "umount")
 KERNEL_MODULE = "iscsi_tcp"
+LAYER_PROGRAMS = ("dmsetup", "lvm", "mdadm", "cryptsetup")
 
 Check = collections.namedtuple("Check", "what status detail")
 
@@ -42,6 +43,8 @@ def report_checks(host, talk, plan, folder):
         check_programs(host),
         check_module(host),
         check_filesystems(host),
+        check_layers(host),
+        check_overlays(host),
         check_folder(host, plan, folder),
         check_server(plan),
     ]
@@ -76,9 +79,27 @@ def check_module(host):
 
 def check_filesystems(host):
     """Which file systems could be mounted; none of them is a must, for nobody knows yet what is on the disks."""
-    able = [fs for fs, ways in sorted(WAYS.items()) if any(is_able(host, way) for way in ways)]
+    able = [fs for fs, ways in sorted(WAYS.items()) if any(is_able(host, each) for each in ways)]
     unable = sorted(set(WAYS) - set(able))
     return Check("File systems", DONE, ", ".join(able) + ("; not " + ", ".join(unable) if unable else ""))
+
+
+def check_layers(host):
+    """Programs that are offered when a volume needs them; none is a must."""
+    missing = [program for program in LAYER_PROGRAMS if host.which(program) is None]
+    detail = ", ".join(program for program in LAYER_PROGRAMS if program not in missing) or "none"
+    if missing:
+        packages = ", ".join(packages_for(host, missing))
+        detail += "; not {}: a run offers to install {} if a volume needs it".format(", ".join(missing), packages)
+    return Check("LVM, RAID, encryption", DONE, detail)
+
+
+def check_overlays(host):
+    """What replays journals without a write to the recovery point."""
+    if host.exists("/sys/module/dm_snapshot") or could_load(host, "dm-snapshot"):
+        return Check("Overlays", DONE, "dm-snapshot")
+    lost = "LVM and RAID stay closed, and what was written last may be missing from other volumes"
+    return Check("Overlays", DONE, "this kernel has no dm-snapshot: {}".format(lost))
 
 
 def check_folder(host, plan, folder):
@@ -99,10 +120,10 @@ def check_server(plan):
         return Check("Server", stop.status, stop.sentence)
 
 
-def is_able(host, way):
-    if way.program is not None:
-        return host.which(way.program) is not None
-    return known(host, way.type) or could_load(host, way.type)
+def is_able(host, each):
+    if each.program is not None:
+        return host.which(each.program) is not None
+    return known(host, each.type) or could_load(host, each.type)
 
 
 def has_module(host):

@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from attach import connect, mount_volumes
+from attach import connect, make_overlays, mount_volumes
 from closing import close_run
 from outcome import DONE, HOST_LACKS, IN_PART, Stop
 from report import print_report
@@ -23,13 +23,14 @@ class Interrupted(Stop):
 class Run:
     """What one run needs; `contexts` are the TLS contexts of the data plane and the control plane."""
 
-    def __init__(self, host, talk, plan, secrets, contexts, folder):
+    def __init__(self, host, talk, plan, secrets, contexts, folder, overlay_bytes):
         self.host = host
         self.talk = talk
         self.plan = plan
         self.secrets = secrets
         self.data_context, self.control_context = contexts
         self.folder = folder
+        self.overlay_bytes = overlay_bytes
         self.state = State(host, plan["grant"])
         self.tunnel = None
         self.signals = None
@@ -76,7 +77,8 @@ class Run:
         )
         self.tunnel = Tunnel(plan, self.data_context)
         devices = connect(self.host, self.state, plan, self.secrets, self.tunnel, self.checkpoint)
-        volumes = mount_volumes(self.host, talk, self.state, plan, self.folder, devices, self.checkpoint)
+        overlays = make_overlays(self.host, talk, self.state, self.folder, self.overlay_bytes)
+        volumes = mount_volumes(self.host, talk, self.state, plan, self.folder, devices, overlays, self.checkpoint)
         reports = [volume.report() for volume in volumes]
         self.state.note(state="mounted", volumes=reports)
         show(talk, reports)

@@ -12,11 +12,13 @@ def volume_table(volumes, width):
     room = width - sum(widths) - 2 * len(widths)
     beside = all(len(last) <= room for _, last in rows) and room >= len(HEADINGS[-1])
     lines = [line(HEADINGS[:-1], widths) + ("  " + HEADINGS[-1] if beside else "")]
-    for cells, last in rows:
+    for volume, (cells, last) in zip(volumes, rows):
         if beside:
             lines.append(line(cells, widths) + "  " + last)
         else:
             lines += [line(cells, widths).rstrip()] + folded(last, width)
+        if volume["mounted"] and volume["reason"]:
+            lines += folded("note: " + printable(volume["reason"]), width)
     return [text.rstrip() for text in lines]
 
 

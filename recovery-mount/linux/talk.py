@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import select
 import sys
 
 from outcome import REFUSED, Stop
@@ -9,15 +10,21 @@ from table import printable
 from unseal import unseal
 
 PASSWORD_TRIES = 3
+KEY_TRIES = 3
 PASSWORD_MAX_BYTES = 256
+# What cryptsetup takes at most; and how long a line that is not there yet is waited for. Seconds.
+KEY_MAX_BYTES = 512
+KEY_WAIT = 5
 
 
 class Talk:
     """Messages go to standard output, or to standard error when that is kept for the report."""
 
-    def __init__(self, as_json=False, yes=False, out=None):
+    def __init__(self, as_json=False, yes=False, out=None, keys_from_stdin=False):
         self.as_json = as_json
         self.yes = yes
+        self.keys_from_stdin = keys_from_stdin
+        self.key_tries = 1 if keys_from_stdin else KEY_TRIES
         self.out = out or (sys.stderr if as_json else sys.stdout)
 
     def say(self, text=""):
@@ -45,6 +52,18 @@ class Talk:
         self.out.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
+    def ask_key(self, prompt):
+        """The key of an encrypted volume, nothing if there is none: typed, or the next line of standard input."""
+        if self.keys_from_stdin:
+            self.say(prompt + ": from standard input")
+            return read_line(0, KEY_MAX_BYTES) if select.select([0], [], [], KEY_WAIT)[0] else ""
+        if not sys.stdin.isatty():
+            return ""
+        try:
+            return getpass.getpass(self.shown(prompt) + ": ")
+        except EOFError:
+            return ""
+
 
 def ask_secrets(talk, sealed, plan, from_stdin):
     """Asks for the password until it opens the box; a line from standard input is tried once."""
@@ -68,10 +87,10 @@ def ask_secrets(talk, sealed, plan, from_stdin):
     raise Stop(REFUSED, "Wrong password. It was shown when the grant was created; without it, create a new grant.")
 
 
-def read_line(descriptor):
+def read_line(descriptor, limit=PASSWORD_MAX_BYTES):
     """One line, and not a byte more: the rest of standard input is for later."""
     line = b""
-    while len(line) < PASSWORD_MAX_BYTES:
+    while len(line) < limit:
         byte = os.read(descriptor, 1)
         if byte in (b"", b"\n"):
             break

@@ -9,6 +9,7 @@ import tty
 
 from iscsi import REPLACEMENT_TIMEOUT, sessions_of
 from outcome import DONE, REFUSED, UNREACHABLE, Refused, Unreachable
+from overlays import full_overlays
 from server import ask_grant
 from table import duration
 
@@ -18,6 +19,8 @@ ASK_AFTER_TROUBLE = 5
 # As long as the kernel holds reads back: after that, whoever reads has errors anyway.
 LOST_AFTER = REPLACEMENT_TIMEOUT
 TICK = 0.5
+# The overlays are looked at this often. Seconds.
+OVERLAY_INTERVAL = 10
 WARN_BEFORE = (30 * 60, 10 * 60, 60)
 
 # Why it ended.
@@ -93,6 +96,7 @@ class Watch:
         self.lost_since = None
         self.told_lost = False
         self.next_ask = host.monotonic() + ASK_INTERVAL
+        self.next_look = host.monotonic()
         self.warned = len([1 for before in WARN_BEFORE if self.time_left() < before])
 
     def time_left(self):
@@ -131,7 +135,19 @@ class Watch:
         if self.lost_since is not None and now - self.lost_since >= LOST_AFTER:
             return LOST
         self.warn()
+        if now >= self.next_look:
+            self.next_look = now + OVERLAY_INTERVAL
+            self.look_at_overlays()
         return None
+
+    def look_at_overlays(self):
+        """Says once of each overlay that it is full; on record, for a run in the background is asked by --status."""
+        known = self.state.get("full", [])
+        for name in full_overlays(self.host, self.state.grant):
+            if name not in known:
+                known = known + [name]
+                self.state.note(full=known)
+                self.talk.say(full_sentence(self.state, name))
 
     def trouble(self):
         now = self.host.monotonic()
@@ -158,6 +174,14 @@ class Watch:
         if self.warned < len(WARN_BEFORE) and self.time_left() < WARN_BEFORE[self.warned]:
             self.warned += 1
             self.talk.say("{} left.".format(duration(self.time_left()).capitalize()))
+
+
+def full_sentence(state, name):
+    where = state.get("overlays", {}).get(name, name)
+    return (
+        "The overlay of {} is full: reading what lies there gives errors from now on; the recovery point and this "
+        "machine are unharmed. Close, and run the script with a larger --overlay-size.".format(where)
+    )
 
 
 def wait_for_end(watch, signals, keyboard):

@@ -24,7 +24,7 @@ class FakeHost(Host):
         """From now on commands that begin with these words end so (or as the callable says); the last given counts."""
         self.answers.insert(0, (words.split(), result))
 
-    def run(self, argv, timeout, stdin=None):
+    def run(self, argv, timeout, stdin=None, variables=None):
         assert timeout > 0 and all(isinstance(word, str) for word in argv), argv
         self.ran.append(" ".join(argv))
         if argv[0] not in self.tools:
@@ -114,6 +114,8 @@ class FakeTalk:
         self.asked = []
         self.as_json = False
         self.answer = agrees
+        self.keys = []
+        self.key_tries = 3
 
     def say(self, text=""):
         self.said.append(text)
@@ -121,6 +123,10 @@ class FakeTalk:
     def agrees(self, question):
         self.asked.append(question)
         return self.answer
+
+    def ask_key(self, prompt):
+        self.asked.append(prompt)
+        return self.keys.pop(0) if self.keys else ""
 
     @property
     def text(self):

@@ -3,13 +3,14 @@
 import os
 import unittest
 
-from attach import LAYERS, offer_programs, wait_for_disks
+from attach import make_layers, make_overlays, offer_programs, wait_for_disks
 from devices import Device, decode, disk_devices
 from filesystems import FileSystems, Volume
 from host import Result
-from layers import discover
+from layers import PartitionTables, discover
 from layout import check_base, free_name, make_layout, safe
-from mounting import mount_all, mount_problem, mounted_below, mounted_from, mounts
+from mounting import Mounting as Mounter
+from mounting import mount_problem, mounted_below, mounted_from, mounts
 from outcome import Stop
 from state import State
 from table import duration, printable, size, volume_table
@@ -18,7 +19,9 @@ from tests.fakes import PLAN, HostCase
 
 class Discovery(HostCase):
     def volumes(self, names):
-        return discover(self.host, disk_devices(self.host, PLAN, names), LAYERS)
+        overlays = make_overlays(self.host, self.talk, State(self.host, "7f3k"), "/data", 1 << 20)
+        layers = make_layers(self.talk, overlays.mapper.state, overlays)
+        return discover(self.host, disk_devices(self.host, PLAN, names), layers, lambda: None)
 
     def test_partitions_whole_disks_and_what_is_neither(self):
         self.host.disk("sdb", partitions=[(1, 4096), (2, 2), (5, 8192), (6, 8192), (10, 2048)])
@@ -74,13 +77,6 @@ class Discovery(HostCase):
         self.assertEqual((report["disk"], report["source"]), ("root + data", "whole disk"))
         self.assertEqual(report["size"], (1 << 30) + (1 << 31))
 
-    def test_btrfs_that_the_host_has_mounted_is_left_alone(self):
-        self.host.disk("sdb")
-        self.host.folder("/sys/fs/btrfs/same")
-        self.host.found("/dev/sdb", ID_FS_TYPE="btrfs", ID_FS_UUID="same")
-        (volume,) = self.volumes({0: "sdb"})
-        self.assertFalse(volume.is_mountable())
-
     def test_a_hybrid_iso_is_one_volume(self):
         self.host.disk("sdb", partitions=[(1, 4096)])
         self.host.found("/dev/sdb", ID_FS_TYPE="iso9660", ID_FS_LABEL_ENC="CD")
@@ -105,8 +101,9 @@ class Discovery(HostCase):
         self.host.found("/dev/sdb1", ID_FS_TYPE="LVM2_member")
         self.host.found("/dev/sdc", ID_FS_TYPE="LVM2_member")
         self.host.found("/dev/sdd", ID_FS_TYPE="ext4")
-        layers = (LAYERS[0], Joining(), LAYERS[1])
-        (volume,) = discover(self.host, disk_devices(self.host, PLAN, {0: "sdb", 1: "sdc"}), layers)
+        layers = (PartitionTables(), Joining(), FileSystems())
+        disks = disk_devices(self.host, PLAN, {0: "sdb", 1: "sdc"})
+        (volume,) = discover(self.host, disks, layers, lambda: None)
         self.assertEqual(calls, [["sdb1", "sdc"]])
         self.assertEqual(volume.report()["source"], "volume vg/lv")
 
@@ -148,8 +145,12 @@ class Mounting(HostCase):
         ]
         make_layout(self.host, self.state, "/data", PLAN, volumes)
         self.host.ran.clear()
-        mount_all(self.host, self.state, volumes)
+        self.mount_all(volumes)
         return volumes
+
+    def mount_all(self, volumes):
+        overlays = make_overlays(self.host, self.talk, self.state, "/data", 1 << 20)
+        Mounter(self.host, self.state, overlays).mount_all(volumes, lambda: None)
 
     def commands(self):
         return [line.split(" ", 1)[1] for line in self.host.ran if line.startswith("mount ")]
@@ -161,9 +162,9 @@ class Mounting(HostCase):
         self.assertEqual(
             self.commands(),
             [
-                "-t ext4 -o {},noload /dev/sdb {}1".format(common, top),
-                "-t ext4 -o {},noload /dev/sdc {}2".format(common, top),
-                "-t xfs -o {},norecovery,nouuid /dev/sdd {}3".format(common, top),
+                "-t ext4 -o {} /dev/sdb {}1".format(common, top),
+                "-t ext4 -o {} /dev/sdc {}2".format(common, top),
+                "-t xfs -o {},nouuid /dev/sdd {}3".format(common, top),
                 "-t btrfs -o {},rescue=nologreplay,subvolid=5 /dev/sde {}4".format(common, top),
                 "-t vfat -o {},utf8=1 /dev/sdf {}5".format(common, top),
             ],
@@ -202,11 +203,19 @@ class Mounting(HostCase):
         self.assertTrue(volume.mounted)
         self.assertEqual(len(self.commands()), 2)
 
+    def test_without_overlays_a_btrfs_that_the_host_has_mounted_is_left_alone(self):
+        self.host.folder("/sys/fs/btrfs/same")
+        self.host.found("/dev/sdb", ID_FS_TYPE="btrfs", ID_FS_UUID="same")
+        (volume,) = self.mount("btrfs")
+        self.assertFalse(volume.mounted)
+        self.assertIn("btrfs file system of the same id", volume.reason)
+        self.assertEqual(self.commands(), [])
+
     def test_all_members_are_named(self):
         devices = [Device("/dev/sdb", "d", "whole disk", 512), Device("/dev/sdc", "e", "whole disk", 512)]
         volumes = [Volume(devices, "btrfs", None, True)]
         make_layout(self.host, self.state, "/data", PLAN, volumes)
-        mount_all(self.host, self.state, volumes)
+        self.mount_all(volumes)
         self.assertIn(",device=/dev/sdc /dev/sdb /data/", self.commands()[0])
 
     def test_a_failure_keeps_its_reason_and_leaves_no_folder(self):
@@ -214,7 +223,9 @@ class Mounting(HostCase):
         self.host.answer("mount", Result(32, "", problem))
         (volume,) = self.mount("ext4")
         self.assertFalse(volume.mounted)
-        self.assertEqual(volume.reason, "cannot be mounted: can't read superblock on /dev/sdb")
+        self.assertEqual(
+            volume.reason, "cannot be mounted: can't read superblock on /dev/sdb; dmsetup is not installed"
+        )
         self.assertIsNone(volume.path)
         self.assertEqual(self.host.names("/data/web01-2026-11-20T02-00-00Z"), [])
         self.assertEqual(self.state["mounts"], [])

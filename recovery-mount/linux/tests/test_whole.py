@@ -83,7 +83,7 @@ class WholeRun(HostCase):
         talk = talk or FakeTalk()
         contexts = [tls_context(self.plan, protocol, self.secrets) for protocol in ("iscsi", "http/1.1")]
         expires_at, _ = ask_grant(self.plan, contexts[1])
-        run = Run(self.host, talk, self.plan, self.secrets, contexts, "/data")
+        run = Run(self.host, talk, self.plan, self.secrets, contexts, "/data", 64 << 20)
         return run.go(expires_at, when_mounted), talk
 
     def assert_nothing_is_left(self):
@@ -121,7 +121,9 @@ class WholeRun(HostCase):
         self.assertEqual(seen, [b"a login request"])
 
     def test_a_volume_that_cannot_be_mounted_makes_status_5(self):
-        self.host.answer("mount -t ext4 -o ro,nosuid,nodev,noexec,noload /dev/sdc", Result(32, "", "mount: x: broken."))
+        for options in ("", ",noload"):
+            words = "mount -t ext4 -o ro,nosuid,nodev,noexec{} /dev/sdc".format(options)
+            self.host.answer(words, Result(32, "", "mount: x: broken."))
         status, talk = self.run_until(self.end_by(signal.SIGTERM))
         self.assertEqual(status, 5)
         self.assertIn("not mounted: cannot be mounted: broken", talk.text)
@@ -174,7 +176,7 @@ class WholeRun(HostCase):
         contexts = [tls_context(self.plan, protocol, self.secrets) for protocol in ("iscsi", "http/1.1")]
         contexts[0] = tls_context(self.plan, "iscsi", self.pki.secrets("revoked"))
         talk = FakeTalk()
-        status = Run(self.host, talk, self.plan, self.secrets, contexts, "/data").go(4e9, revoke)
+        status = Run(self.host, talk, self.plan, self.secrets, contexts, "/data", 64 << 20).go(4e9, revoke)
         self.assertEqual(status, 2)
         self.assertIn("The grant was revoked. Closing.", talk.said)
         self.assert_nothing_is_left()
