@@ -10,7 +10,7 @@ import re
 from cow import NoRoom
 from devices import joined, size_of
 from filesystems import Volume, unopened
-from mapper import mapped_path
+from mapper import DMSETUP_TIMEOUT, mapped_path
 
 PV = "LVM2_member"
 LVM_TIMEOUT = 60
@@ -24,8 +24,10 @@ CONFIG = (
     'global{{event_activation=0 use_lvmpolld=0 use_lvmlockd=0 locking_dir="{1}"}} local{{extra_system_ids=[{2}]}}'
 )
 AS_TABLE = ["--noheadings", "--separator", "|"]
-# First letter of lv_attr: pools, which hold other volumes.
+# First letters of lv_attr. Pools hold other volumes.
 POOLS = "tTdD"
+# RAID: what was out of step at the backup stays so, for to synchronise it would fill the overlays.
+RAIDS = "rR"
 
 
 class Lvm:
@@ -83,7 +85,10 @@ class Lvm:
         for number, (logical, attributes, link) in enumerate(rows, 1):
             if attributes[:1] in POOLS:
                 continue
-            path = mapped_path(host, link.rsplit("/", 1)[1])
+            mapped = link.rsplit("/", 1)[1]
+            path = mapped_path(host, mapped)
+            if path and attributes[:1] in RAIDS:
+                host.run(["dmsetup", "message", mapped, "0", "frozen"], DMSETUP_TIMEOUT)
             source = "LV {}/{}".format(group.name, logical)
             size = size_of(host, path.rsplit("/", 1)[1]) if path else 0
             device = joined(group.members, path or "", source, size, number)

@@ -75,7 +75,7 @@ def empty_busy(host, state, emptied):
     """
     busy = [name for name, _ in free_mapped(host, state) if name not in emptied]
     for name in busy:
-        host.run(["dmsetup", "wipe_table", "--noflush"] + UNATTENDED + [name], DMSETUP_TIMEOUT)
+        host.run(["dmsetup", "wipe_table", "--noflush", "--nolockfs"] + UNATTENDED + [name], DMSETUP_TIMEOUT)
         host.run(["dmsetup", "remove", "--deferred"] + UNATTENDED + [name], DMSETUP_TIMEOUT)
         emptied.add(name)
     return bool(busy)

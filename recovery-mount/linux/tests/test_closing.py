@@ -73,6 +73,20 @@ class Closing(Attached):
         unmounted = [line for line in self.host.ran if line.startswith("umount")]
         self.assertEqual(unmounted, ["umount -- {}/Volume2".format(TOP), "umount -- {}/Volume1".format(TOP)])
 
+    def test_what_is_upon_the_disks_goes_before_the_session(self):
+        self.host.tools.add("dmsetup")
+        self.host.put("/sys/class/block/dm-0/dm/name", "itemlift-7f3k-overlay1")
+        self.host.mounted(("/dev/mapper/itemlift-7f3k-overlay1", "/media/by-somebody"))
+        self.host.answer("dmsetup remove", lambda _: self.host.delete("/sys/class/block/dm-0"))
+        self.assertEqual(close_run(self.host, self.state, self.talk), [])
+        order = [line.split(" ")[0] for line in self.host.ran if line.startswith(("umount", "dmsetup", "iscsiadm"))]
+        self.assertEqual(order[:3], ["umount", "dmsetup", "iscsiadm"])
+
+    def test_a_mapped_device_that_stays_is_told(self):
+        self.host.put("/sys/class/block/dm-0/dm/name", "itemlift-7f3k-overlay1")
+        self.host.put("/sys/class/block/dm-0/holders/dm-1")
+        self.assertEqual(close_run(self.host, self.state, self.talk), ["mapped device: itemlift-7f3k-overlay1"])
+
     def test_a_session_whose_login_is_under_way_is_asked_again(self):
         asked = []
 

@@ -137,9 +137,22 @@ class Rules(HostCase):
         self.assertEqual(rules, ["00-itemlift-7f3k.rules", "62-itemlift-7f3k.rules", "99-zz-itemlift-7f3k.rules"])
         first = self.host.read("/run/udev/rules.d/" + rules[0])
         self.assertIn('ATTRS{vendor}=="ITEMLIFT*"', first)
-        self.assertIn('ENV{UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG}="1"', first)
+        mine = (
+            'ATTRS{vendor}=="ITEMLIFT*"',
+            'ATTR{dm/name}=="itemlift-7f3k-*|itemlift_7f3k_*"',
+            'ATTR{loop/backing_file}=="*itemlift-7f3k-*"',
+        )
+        for name in rules:
+            lines = self.host.read("/run/udev/rules.d/" + name).splitlines()[1:]
+            self.assertEqual(len(lines), len(mine))
+            for match, line in zip(mine, lines):
+                self.assertIn(match, line)
+        for line in first.splitlines()[1:]:
+            self.assertIn('ENV{UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG}="1"', line)
+            self.assertIn('ENV{nompath}="1"', line)
         self.assertEqual(self.host.ran, ["udevadm control --reload"])
         self.assertEqual(end_isolation(self.host, state), [])
+        self.assertEqual(self.host.ran[1:], ["udevadm settle --timeout=10", "udevadm control --reload"])
         self.assertFalse(self.host.exists("/run/udev/rules.d"))
 
     def test_a_folder_of_the_machine_stays(self):

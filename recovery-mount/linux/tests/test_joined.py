@@ -165,7 +165,7 @@ class Groups(OnOverlays):
         for name in ("root", "on--md"):
             self.mapped("{}-{}".format(group, name))
         line = "  {0}|-wi-a-----|/dev/mapper/{1}-{2}\n"
-        rows = line.format("root", group, "root") + line.format("on-md", group, "on--md")
+        rows = line.format("root", group, "root") + line.format("on-md", group, "on--md").replace("-wi", "rwi")
         return Result(0, rows + "  pool|twi-aotz--|/dev/mapper/x\n", "")
 
     def test_two_groups_of_one_name(self):
@@ -181,6 +181,9 @@ class Groups(OnOverlays):
         self.assertTrue(clones[0].endswith("--basevgname itemlift_7f3k_4 /dev/dm-0 /dev/dm-1"), clones)
         self.assertTrue(clones[1].endswith("--basevgname itemlift_7f3k_5 --import /dev/dm-2"), clones)
         self.assertIn('extra_system_ids=["other"]', clones[1])
+        # What is out of step stays so.
+        messages = [line for line in self.host.ran if line.startswith("dmsetup message")]
+        self.assertEqual(messages[0], "dmsetup message itemlift_7f3k_4-on--md 0 frozen")
 
     def test_lvm_sees_the_overlays_alone(self):
         self.open()
