@@ -20,6 +20,7 @@ from overlays import Overlays
 from packages import offer
 from raid import Raid
 from tools import Tools
+from tree import build_trees
 
 DISKS_TIMEOUT = 60
 
@@ -79,6 +80,7 @@ def mount_volumes(host, talk, state, plan, folder, devices, overlays, checkpoint
     make_layout(host, state, folder, plan, volumes)
     Mounting(host, state, overlays).mount_all(volumes, checkpoint)
     overlays.cows.end()
+    state.note(trees=build_trees(host, state, volumes))
     return volumes
 
 

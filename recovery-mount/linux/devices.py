@@ -6,9 +6,9 @@ import re
 PROBE_TIMEOUT = 60
 SECTOR = 512  # sysfs counts in these whatever the device's own sectors are
 
-# What is found on a device: file-system or container type, what it is used for, label, UUID.
-Found = collections.namedtuple("Found", "type usage label uuid problem")
-NOTHING = Found(None, None, None, None, None)
+# What is found on a device: file-system or container type, what it is used for, label, UUID, those of its partition.
+Found = collections.namedtuple("Found", "type usage label uuid part_uuid part_label problem")
+NOTHING = Found(None, None, None, None, None, None, None)
 
 
 class Device:
@@ -93,6 +93,8 @@ def probe(host, path):
         values.get("ID_FS_USAGE"),
         decode(values.get("ID_FS_LABEL_ENC")),
         values.get("ID_FS_UUID"),
+        values.get("ID_PART_ENTRY_UUID"),
+        decode(values.get("ID_PART_ENTRY_NAME")),
         None,
     )
 

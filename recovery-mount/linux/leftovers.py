@@ -67,7 +67,7 @@ def empty_layouts(host, plan, folder):
         if not host.exists(path):
             return found
         inside = host.names(path)
-        volumes = inside and all(re.match(r"^Volume\d+$", entry) for entry in inside)
+        volumes = inside and all(re.match(r"^(Volume|root)\d*$", entry) for entry in inside)
         if volumes and path not in used and not any(host.names("{}/{}".format(path, entry)) for entry in inside):
             found.append(path)
     return found

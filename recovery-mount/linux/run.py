@@ -81,7 +81,7 @@ class Run:
         volumes = mount_volumes(self.host, talk, self.state, plan, self.folder, devices, overlays, self.checkpoint)
         reports = [volume.report() for volume in volumes]
         self.state.note(state="mounted", volumes=reports)
-        show(talk, reports)
+        show(talk, reports, self.state["trees"])
         if talk.as_json:
             print_report("mounted", plan, self.state["expires_at"], reports)
         if not any(report["mounted"] for report in reports):
@@ -113,12 +113,14 @@ class Run:
             raise Interrupted()
 
 
-def show(talk, reports):
-    """The table, as wide as the terminal."""
+def show(talk, reports, trees=()):
+    """The table, as wide as the terminal, and where the volumes are together as on their machine."""
     talk.say()
     for line in volume_table(reports, shutil.get_terminal_size((100, 24)).columns):
         talk.say(line)
     talk.say()
+    for path in trees:
+        talk.say("As on the machine itself, each file at its path: " + path)
 
 
 def say_closed(talk, left):

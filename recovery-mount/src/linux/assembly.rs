@@ -49,6 +49,7 @@ const MODULES: &[(&str, &str)] = &[
     ("btrfs", include_str!("../../linux/btrfs.py")),
     ("mounting", include_str!("../../linux/mounting.py")),
     ("layout", include_str!("../../linux/layout.py")),
+    ("tree", include_str!("../../linux/tree.py")),
     ("teardown", include_str!("../../linux/teardown.py")),
     ("closing", include_str!("../../linux/closing.py")),
     ("attach", include_str!("../../linux/attach.py")),

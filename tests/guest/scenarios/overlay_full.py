@@ -9,7 +9,8 @@ def run(case):
     running, report = script.stay("--overlay-size", "8M")
     paths = {label: report.volume(label)["path"] for label in (DIRTY, OTHER)}
     device = shell.must("findmnt", "-n", "-o", "SOURCE", "--mountpoint", paths[DIRTY]).strip()
-    assert "itemlift-" in device, f"{DIRTY} is mounted from {device}, which is no overlay"
+    mapped = shell.sh(f"cat /sys/class/block/$(basename $(realpath {device}))/dm/name")
+    assert "-overlay" in mapped, f"{DIRTY} is mounted from {device}, which is no overlay"
     size = shell.must("blockdev", "--getsize64", device).strip()
     # As a journal would that writes more than there is room for.
     full = shell.run("dd", "if=/dev/urandom", f"of={device}", "bs=1M", "oflag=direct", "count=16")
