@@ -296,6 +296,7 @@ mod tests {
         let source = |label: &str, points| (label.to_owned(), [points, 0, 0]);
         let snapshot = Snapshot {
             metrics: Arc::default(),
+            cache: CacheCounts::default(),
             sessions: Vec::new(),
             grants: Vec::new(),
             audit_lost: 0,
