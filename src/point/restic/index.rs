@@ -239,7 +239,8 @@ mod tests {
     }
 
     fn places(index: &Index, kind: BlobKind, blob: char) -> Vec<(Id, u32)> {
-        let copies = index.copies(kind, &id(blob));
+        let id = id(blob);
+        let copies = index.copies(kind, &id);
         copies.map(|copy| (copy.pack, copy.offset)).collect()
     }
 

@@ -22,7 +22,7 @@ use super::options::Options;
 #[derive(Debug)]
 pub(super) enum Storage {
     Folder(LocalFolder),
-    Remote(Remote),
+    Remote(Box<Remote>),
 }
 
 /// A kind of file that there are many of.

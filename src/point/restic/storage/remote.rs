@@ -107,11 +107,11 @@ impl Remote {
         let server =
             connect().map_err(|reason| RepositoryError::Options(without(&secrets, reason)))?;
         drop(entered);
-        Ok(Storage::Remote(Remote {
+        Ok(Storage::Remote(Box::new(Remote {
             server,
             network: Some(network),
             secrets,
-        }))
+        })))
     }
 
     pub(super) fn list(&self, kind: Kind) -> Result<Vec<String>, StorageFault> {
