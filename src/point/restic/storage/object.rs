@@ -8,7 +8,7 @@ use opendal::{Builder, Error, ErrorKind, HttpTransporter, OperationContext, Oper
 use opendal_http_transport_reqwest::ReqwestTransport;
 
 use super::remote::TryFault;
-use super::rest::client;
+use super::rest::{client, with_cause};
 use super::{File, MAX_LISTED, Part};
 use crate::point::restic::error::StorageFault;
 use crate::point::restic::location::Service;
@@ -150,7 +150,7 @@ fn fault(error: &Error) -> TryFault {
 
 /// Without the context, which may hold a signed URL.
 fn first_line(error: &Error) -> String {
-    error.message().to_owned()
+    with_cause(error.message(), error)
 }
 
 /// A stream reports through `std::io`.

@@ -1,6 +1,7 @@
 //! A restic REST server. Its protocol: `GET {folder}/` lists, `GET {folder}/{name}` reads; packs lie in one folder.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 
 use reqwest::header::{ACCEPT, RANGE};
 use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url, redirect};
@@ -134,17 +135,22 @@ async fn body(mut response: Response, most: u64) -> Result<Vec<u8>, TryFault> {
 
 /// What failed, down to its cause, without the URL.
 fn passing(error: &reqwest::Error) -> TryFault {
-    let mut reason = match error {
-        error if error.is_timeout() => "the server does not answer in time".to_owned(),
-        error if error.is_connect() => "the server cannot be reached".to_owned(),
-        _ => "the connection broke".to_owned(),
+    let reason = match error {
+        error if error.is_timeout() => "the server does not answer in time",
+        error if error.is_connect() => "the server cannot be reached",
+        _ => "the connection broke",
     };
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        if inner.source().is_none() {
-            reason.push_str(&format!(": {inner}"));
-        }
-        cause = inner.source();
+    TryFault::Passing(with_cause(reason, error))
+}
+
+/// A reason and what is at the bottom of it. What lies between is left out: it may hold a URL that is signed.
+pub(super) fn with_cause(reason: &str, error: &dyn Error) -> String {
+    let mut cause = error.source();
+    while let Some(deeper) = cause.and_then(Error::source) {
+        cause = Some(deeper);
     }
-    TryFault::Passing(reason)
+    match cause {
+        Some(cause) if !cause.is::<reqwest::Error>() => format!("{reason}: {cause}"),
+        _ => reason.to_owned(),
+    }
 }
