@@ -127,6 +127,28 @@ def many_small_faults(bed):
     assert all(met), f"requests that met each fault: {met}"
 
 
+def what_is_lost_while_the_index_crawls(bed):
+    """A pack is gone, and so slow is the look at the index for another place that it has no end."""
+    disk = bed.disks[0]
+    content = disk.content.read_bytes()
+    first, second = far_apart(content)
+    gone = faults.Status(404, "Not Found")
+    with (
+        through_proxy(bed) as (proxy, server),
+        server.session(server.grant_at_last(VM), disk.lun) as session,
+    ):
+        outcome(session, first, content, (RIGHT,), "before")
+        with (
+            server.reading_beside() as beside,
+            proxy.during(gone, PACKS, "GET"),
+            proxy.during(faults.Slow(1), "index", "GET") as crawling,
+        ):
+            outcome(session, second, content, (MEDIUM_ERROR,), "crawling")
+        assert crawling.met, "nobody looked at the index"
+        outcome(session, second, content, (RIGHT,), "over")
+        check_server(server, beside)
+
+
 def nobody_else_waits(bed):
     """The store says nothing to anybody: other disks, grants, lists and what is in memory go on."""
     disk = bed.disks[0]

@@ -11,14 +11,17 @@ END_SECONDS = 5
 
 
 def no_ssh_outlives_the_server(bed):
-    """When the server has ended, no `ssh` is left, and nothing in the folder of its sockets."""
-    left = bed.store.left()
-    assert left == [], f"there was something before: {left}"
+    """When the server has ended, no `ssh` is left and no socket of one."""
+    nothing_left(bed.store)
     with Served(bed) as server:
         # Many readers, so that there is more than one connection.
         random_ranges(bed, server, server.grant_at_last(VM), bed.disks[0], READS)
         assert bed.store.left(), "the server reads without a connection"
+    nothing_left(bed.store)
+
+
+def nothing_left(store):
     until = time.monotonic() + END_SECONDS
-    while (left := bed.store.left()) and time.monotonic() < until:
+    while (left := store.left()) and time.monotonic() < until:
         time.sleep(0.1)
     assert left == [], f"left behind: {left}"

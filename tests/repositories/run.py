@@ -46,6 +46,7 @@ CASES = {
     case_damage.lost_files_are_never_wrong_data: {"local"},
     case_faults.every_fault: HTTP,
     case_faults.many_small_faults: HTTP,
+    case_faults.what_is_lost_while_the_index_crawls: HTTP,
     case_faults.nobody_else_waits: FAR,
     case_faults.the_store_goes_away: FAR,
     case_sharing.one_fetch_for_many_readers: HTTP,

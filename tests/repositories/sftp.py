@@ -71,7 +71,8 @@ class Sftp:
             for entry in Path("/proc").glob("[0-9]*/cmdline")
             if key in words_of(entry)
         ]
-        return found + [str(path) for path in (self.folder / "state").rglob("*")]
+        kept = (self.folder / "state").rglob("*")
+        return found + [str(path) for path in kept if path.is_socket()]
 
     def url(self, name, port=None):
         folder = self.folder / "kept" / name
