@@ -27,6 +27,9 @@ ROOMY = 4
 TABLES_SHARE, TABLES_BYTES = 64, 1 << 20
 
 
+IN_MEMORY, IN_FOLDER = "memory", "folder"
+
+
 class NoRoom(Exception):
     """No overlay can be had; the text says why and what to do."""
 
@@ -79,13 +82,13 @@ class CowFiles:
         return file
 
     def choose_place(self):
-        memory, folder = self.free_memory() // SHARE_OF_ROOM, self.free_in_folder() // SHARE_OF_ROOM
-        if max(memory, folder) < self.size:
+        place, room = overlay_place(self.host, self.folder, self.size)
+        if place is None:
             raise NoRoom(self.no_room())
-        if memory >= min(folder, ROOMY * self.size):
-            self.place = self.memory_folder(memory)
+        if place == IN_MEMORY:
+            self.place = self.memory_folder(room)
         if self.place is None:
-            self.left = folder
+            self.left = free_in_folder(self.host, self.folder) // SHARE_OF_ROOM
             self.place = os.open(self.host.at(self.folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def memory_folder(self, size):
@@ -108,18 +111,6 @@ class CowFiles:
             "there is no room for its overlay of {} MiB in memory or in {}: free some, run the script with --into in "
             "a roomier place, or give a smaller --overlay-size".format(self.size >> 20, self.folder)
         )
-
-    def free_memory(self):
-        lines = (self.host.read("/proc/meminfo") or "").splitlines()
-        available = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), "0")
-        return int(available) * 1024
-
-    def free_in_folder(self):
-        try:
-            stats = os.statvfs(self.host.at(self.folder))
-        except OSError:
-            return 0
-        return stats.f_bavail * stats.f_frsize
 
     def attach(self, file):
         """Puts a loop device before the file; returns (its path, a descriptor that keeps it)."""
@@ -152,3 +143,25 @@ class CowFiles:
         if self.place is not None:
             os.close(self.place)
             self.place = None
+
+
+def overlay_place(host, folder, size):
+    """(IN_MEMORY or IN_FOLDER, bytes there for all overlays together), or (None, 0) if neither has room for one."""
+    memory, disk = free_memory(host) // SHARE_OF_ROOM, free_in_folder(host, folder) // SHARE_OF_ROOM
+    if max(memory, disk) < size:
+        return None, 0
+    return (IN_MEMORY, memory) if memory >= min(disk, ROOMY * size) else (IN_FOLDER, disk)
+
+
+def free_memory(host):
+    lines = (host.read("/proc/meminfo") or "").splitlines()
+    available = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), "0")
+    return int(available) * 1024
+
+
+def free_in_folder(host, folder):
+    try:
+        stats = os.statvfs(host.at(folder))
+    except OSError:
+        return 0
+    return stats.f_bavail * stats.f_frsize

@@ -52,9 +52,10 @@ def act(host, talk, plan, sealed, flags):
     """Does what the flags ask for."""
     folder = base_folder(flags.into)
     if flags.check:
-        status = report_checks(host, talk, plan, folder)
+        status, checks = report_checks(host, talk, plan, folder, flags.overlay_size << 20)
         if talk.as_json:
-            print_report("checked" if status == DONE else STOP_WORDS[status], plan, plan["expires_at"], [])
+            word = "checked" if status == DONE else STOP_WORDS[status]
+            print_report(word, plan, plan["expires_at"], [], checks)
         return status
     require_root()
     state = load_state(host, plan["grant"])

@@ -4,6 +4,7 @@ import collections
 import os
 import sys
 
+from cow import IN_MEMORY, overlay_place
 from filesystems import WAYS
 from layout import check_base, free_name
 from mounting import MODPROBE_TIMEOUT, known
@@ -35,8 +36,8 @@ def prepare(host, talk, folder):
     host.run(["modprobe", "-q", "--", KERNEL_MODULE], MODPROBE_TIMEOUT)
 
 
-def report_checks(host, talk, plan, folder):
-    """--check: one line for each check; changes nothing. Returns the exit status."""
+def report_checks(host, talk, plan, folder, overlay_bytes):
+    """--check: one line for each check; changes nothing. Returns (the exit status, the checks for the report)."""
     checks = [
         check_root(),
         check_python(),
@@ -44,13 +45,20 @@ def report_checks(host, talk, plan, folder):
         check_module(host),
         check_filesystems(host),
         check_layers(host),
-        check_overlays(host),
+        check_overlays(host, folder, overlay_bytes),
         check_folder(host, plan, folder),
         check_server(plan),
     ]
     for check in checks:
         talk.say("{}  {}: {}".format("ok     " if check.status == DONE else "MISSING", check.what, check.detail))
-    return max(check.status for check in checks)
+    talk.say(
+        "A run attaches {} as iSCSI through a tunnel of its own, mounts what is on them, and undoes all of it when "
+        "it is closed. --check has changed nothing.".format(
+            "1 disk" if len(plan["disks"]) == 1 else "{} disks".format(len(plan["disks"]))
+        )
+    )
+    reports = [{"what": each.what, "ok": each.status == DONE, "detail": each.detail} for each in checks]
+    return max(check.status for check in checks), reports
 
 
 def check_root():
@@ -94,12 +102,17 @@ def check_layers(host):
     return Check("LVM, RAID, encryption", DONE, detail)
 
 
-def check_overlays(host):
-    """What replays journals without a write to the recovery point."""
-    if host.exists("/sys/module/dm_snapshot") or could_load(host, "dm-snapshot"):
-        return Check("Overlays", DONE, "dm-snapshot")
+def check_overlays(host, folder, size):
+    """What replays journals without a write to the recovery point, and where there is room for it."""
     lost = "LVM and RAID stay closed, and what was written last may be missing from other volumes"
-    return Check("Overlays", DONE, "this kernel has no dm-snapshot: {}".format(lost))
+    if not host.exists("/sys/module/dm_snapshot") and not could_load(host, "dm-snapshot"):
+        return Check("Overlays", DONE, "this kernel has no dm-snapshot: " + lost)
+    place, room = overlay_place(host, folder, size)
+    if place is None:
+        words = "no room for one of {} MiB in memory or in {}: {}; give a smaller --overlay-size"
+        return Check("Overlays", DONE, words.format(size >> 20, folder, lost))
+    where = "in memory" if place == IN_MEMORY else "in " + folder
+    return Check("Overlays", DONE, "{} MiB each and {} MiB together, {}".format(size >> 20, room >> 20, where))
 
 
 def check_folder(host, plan, folder):

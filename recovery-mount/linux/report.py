@@ -6,8 +6,8 @@ import os
 import sys
 
 
-def print_report(state, plan, expires_at, volumes):
-    """Prints the line; paths are given as UTF-8 whatever this process's locale is."""
+def print_report(state, plan, expires_at, volumes, checks=None):
+    """Prints the line; paths are given as UTF-8 whatever this process's locale is. `checks` are those of --check."""
     report = {
         "state": state,
         "grant": plan["grant"],
@@ -16,6 +16,8 @@ def print_report(state, plan, expires_at, volumes):
         "expires_at": rfc3339(expires_at),
         "volumes": [dict(volume, path=as_text(volume["path"])) for volume in volumes],
     }
+    if checks is not None:
+        report["checks"] = checks
     try:
         sys.stdout.write(json.dumps(report) + "\n")
         sys.stdout.flush()

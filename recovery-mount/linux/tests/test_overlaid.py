@@ -51,7 +51,7 @@ class Room(HostCase):
 
     def test_in_the_folder_where_there_is_not(self):
         files = self.files(MIB, 4 * 1024)
-        with mock.patch.object(files, "free_in_folder", lambda: 100 * MIB):
+        with mock.patch("cow.free_in_folder", lambda host, folder: 100 * MIB):
             for _ in range(50):
                 self.assertTrue(self.place(files).startswith(self.host.at("/data/itemlift-7f3k-")))
         self.assertEqual(self.host.names("/data"), [])
@@ -60,7 +60,7 @@ class Room(HostCase):
 
     def test_nowhere(self):
         files = self.files(MIB, 1024)
-        with mock.patch.object(files, "free_in_folder", lambda: MIB), self.assertRaisesRegex(NoRoom, "no room"):
+        with mock.patch("cow.free_in_folder", lambda host, folder: MIB), self.assertRaisesRegex(NoRoom, "no room"):
             files.open_file(MIB)
 
     def test_as_the_kernel_lays_it_out(self):

@@ -59,7 +59,8 @@ class Preflight(HostCase):
     def check(self):
         self.host.folder("/data")
         plan = dict(PLAN, port=1, ca_der=CA)
-        return report_checks(self.host, self.talk, plan, "/data")
+        status, self.checks = report_checks(self.host, self.talk, plan, "/data", 64 << 20)
+        return status
 
     def test_each_check_is_a_line_and_nothing_is_changed(self):
         before = sorted(os.walk(self.host.root))
@@ -67,9 +68,28 @@ class Preflight(HostCase):
         self.assertEqual(status, 3)  # nobody listens on port 1
         self.assertIn("Cannot reach the server at 127.0.0.1 port 1", self.talk.text)
         self.assertIn("/data/web01-2026-11-20T02-00-00Z", self.talk.text)
+        self.assertEqual(len(self.checks), len(self.talk.said) - 1)
+        self.assertIn("attaches 2 disks", self.talk.said[-1])
+        self.assertEqual([each["what"] for each in self.checks if not each["ok"]], ["Server"])
         self.host.delete("/data")
         self.assertEqual(sorted(os.walk(self.host.root)), before)
         self.assertEqual([line for line in self.host.ran if "-n" not in line.split()], [])
+
+    def test_overlays_say_how_much_and_where(self):
+        def overlays():
+            self.talk.said.clear()
+            self.check()
+            return next(line for line in self.talk.said if "Overlays" in line)
+
+        self.host.put("/proc/meminfo", "MemAvailable: 1048576 kB\n")
+        self.assertIn("64 MiB each and 512 MiB together, in memory", overlays())
+        self.host.put("/proc/meminfo", "MemAvailable: 1024 kB\n")
+        with mock.patch("cow.free_in_folder", lambda host, folder: 200 << 20):
+            self.assertIn("64 MiB each and 100 MiB together, in /data", overlays())
+        with mock.patch("cow.free_in_folder", lambda host, folder: 100 << 20):
+            self.assertIn("no room for one of 64 MiB", overlays())
+        self.host.answer("modprobe -n -q -- dm-snapshot", Result(1, "", ""))
+        self.assertIn("no dm-snapshot", overlays())
 
     def test_what_the_machine_lacks_comes_first(self):
         self.host.tools = {"apt-get", "modprobe"}
