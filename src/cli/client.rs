@@ -1,5 +1,7 @@
 //! Speaks to the server's API.
 
+mod lines;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,15 +25,6 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 
 /// How long an answer may take.
 const ANSWER_TIME: Duration = Duration::from_secs(15 * 60);
-
-/// How long an answer in lines may take: a year. Terabytes take days.
-const LONGEST_ANSWER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// How long the next line of an answer may take. The server tells once a second how far it is.
-const LINE_TIME: Duration = Duration::from_secs(60);
-
-/// Bytes in a line of an answer, at most: more than the problems of the largest source.
-const MAX_LINE: usize = 64 * 1024 * 1024;
 
 /// Which server to ask, if not the one of the state directory.
 #[derive(Debug, Args)]
@@ -216,44 +209,6 @@ impl Client {
             request = request.json(body);
         }
         self.send(request).await
-    }
-
-    /// Posts to a resource that answers with a line of JSON for each event, for as long as it takes.
-    pub(super) async fn post_for_lines<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: Option<&impl Serialize>,
-        mut take: impl FnMut(T),
-    ) -> Result<(), Failure> {
-        let mut request = self
-            .http
-            .post(format!("{}{path}", self.base))
-            .timeout(LONGEST_ANSWER);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let mut answer = self.ask(request).await?;
-        let status = answer.status();
-        if !status.is_success() {
-            let body = answer.bytes().await;
-            return Err(self.refusal(status, &body.map_err(|error| self.unreachable(&error))?));
-        }
-        let mut begun = Vec::new();
-        loop {
-            let chunk = tokio::time::timeout(LINE_TIME, answer.chunk())
-                .await
-                .map_err(|silence| self.unreachable(&silence))?
-                .map_err(|error| self.unreachable(&error))?;
-            let Some(chunk) = chunk else { return Ok(()) };
-            begun.extend_from_slice(&chunk);
-            while let Some(end) = begun.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = begun.drain(..=end).collect();
-                take(serde_json::from_slice(&line).map_err(|_| self.strange(status))?);
-            }
-            if begun.len() > MAX_LINE {
-                return Err(self.strange(status));
-            }
-        }
     }
 
     async fn ask(&self, request: RequestBuilder) -> Result<Response, Failure> {
