@@ -87,6 +87,7 @@ fn open(folder: &Path, name: &str) -> Result<Disk, Box<dyn Error>> {
         format: None,
         sector_size: None,
         snapshot: None,
+        references: Default::default(),
     };
     let cache = Arc::new(Cache::new(CACHE_BYTES));
     Ok(Disk::open(&Folder::open(folder)?, &file, &cache)?)

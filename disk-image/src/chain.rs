@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::budget::Held;
 use crate::cache::Cache;
 use crate::disk::{DEFAULT_SECTOR_BYTES, Disk, DiskFile, DiskInfo};
 use crate::error::{OpenError, OpenFault};
 use crate::format::{self, Decision, Format, PROBE_BYTES};
 use crate::image::Image;
 use crate::parent::{Identity, Parent};
+use crate::place::Place;
 use crate::qcow2::{self, Header, Qcow2, Snapshot};
 use crate::raw::Raw;
 use crate::store::{ImageFile, Store};
@@ -19,13 +21,6 @@ const MAX_CHAIN: usize = 256;
 
 /// Bytes in a disk, at most (SPEC §2).
 const MAX_DISK_BYTES: u64 = 64 << 40;
-
-/// Where names are looked up, and what readers share.
-#[derive(Clone, Copy, Debug)]
-struct Place<'a> {
-    store: &'a dyn Store,
-    cache: &'a Arc<Cache>,
-}
 
 /// An image that is yet to be opened.
 #[derive(Debug)]
@@ -55,7 +50,8 @@ enum Declared {
 pub(crate) fn snapshots(store: &dyn Store, disk: &DiskFile) -> Result<Vec<Snapshot>, OpenError> {
     let own = Reference::own(disk);
     let read = || {
-        let (file, decision) = open_file(store, &own)?;
+        let file = store.open(&disk.path)?;
+        let decision = decide(&own, &*file)?;
         match decision.format {
             Format::Qcow2 => qcow2::read_snapshots(&*file, &qcow2::read_header(&*file)?),
             Format::Raw | Format::Vhd | Format::Vhdx | Format::Vmdk => Ok(Vec::new()),
@@ -70,7 +66,13 @@ pub(crate) fn open(
     disk: &DiskFile,
     cache: &Arc<Cache>,
 ) -> Result<Disk, OpenError> {
-    let place = Place { store, cache };
+    let held = Held::new();
+    let place = Place {
+        store,
+        references: &disk.references,
+        cache,
+        held: &held,
+    };
     let own = Reference::own(disk);
     let (top, mut next) = open_image(place, &own)?;
     let info = describe(disk, &top).map_err(|fault| own.explain(fault))?;
@@ -89,7 +91,7 @@ pub(crate) fn open(
         layers.push(image);
         next = below;
     }
-    Ok(Disk::new(info, layers))
+    Ok(Disk::new(info, layers, held))
 }
 
 impl Reference {
@@ -150,7 +152,7 @@ fn open_image(
     reference: &Reference,
 ) -> Result<(Image, Option<Reference>), OpenError> {
     let explain = |fault| reference.explain(fault);
-    let (file, decision) = open_file(place.store, reference).map_err(explain)?;
+    let (file, decision) = open_file(place, reference).map_err(explain)?;
     let path = Arc::clone(file.path());
     if let Some(id) = reference
         .snapshot
@@ -167,12 +169,15 @@ fn open_image(
             (Image::Vhd(Box::new(vhd)), parent)
         }
         Format::Vhdx => {
-            let (vhdx, parent) = vhdx::open(file, place.cache).map_err(explain)?;
+            let (vhdx, parent) = vhdx::open(file, place.cache, place.held).map_err(explain)?;
             (Image::Vhdx(Box::new(vhdx)), parent)
         }
         Format::Vmdk => {
-            let beside = |image: &dyn ImageFile, name: &str| open_beside(place.store, image, name);
-            let opened = vmdk::open(file, place.cache, decision.may_refer, &beside);
+            let parts = vmdk::Parts {
+                open: &|image, name| place.open_beside(image, name),
+                held: place.held,
+            };
+            let opened = vmdk::open(file, place.cache, decision.may_refer, parts);
             let (vmdk, parent) = opened.map_err(|error| reference.explain_own(error))?;
             (Image::Vmdk(Box::new(vmdk)), parent)
         }
@@ -216,12 +221,12 @@ fn open_qcow2(
         header = qcow2::header_at(&*file, header, id).map_err(explain)?;
     }
     let data = match &header.data_file {
-        Some(name) => Some(open_beside(place.store, &*file, name)?),
+        Some(name) => Some(place.open_beside(&*file, name)?),
         None => None,
     };
     let below = match &header.backing {
         Some(backing) => Some(Reference {
-            paths: vec![resolve(place.store, &*file, &backing.name).map_err(explain)?],
+            paths: vec![place.resolve(&*file, &backing.name).map_err(explain)?],
             needed_by: Some(file.path().to_path_buf()),
             declared: Declared::ByImage(backing.format.clone()),
             identity: None,
@@ -234,32 +239,26 @@ fn open_qcow2(
 }
 
 fn open_file(
-    store: &dyn Store,
+    place: Place<'_>,
     reference: &Reference,
 ) -> Result<(Box<dyn ImageFile>, Decision), OpenFault> {
-    let file = open_first(store, &reference.paths)?;
-    let head = file.read_start(PROBE_BYTES)?;
-    let decision = match &reference.declared {
-        Declared::ByPoint(_) if head.is_empty() => return Err(OpenFault::Empty),
-        Declared::ByPoint(format) => format::decide(*format, file.path(), &head)?,
-        Declared::ByImage(format) => format::decide_backing(format.as_deref(), &head)?,
-        Declared::AsChild(format) => format::decide_parent(*format, &head)?,
-    };
+    let file = match &reference.declared {
+        // Where that is, nobody but the operator said.
+        Declared::ByPoint(_) => place.open_first(&reference.paths, Place::open_own),
+        _ => place.open_first(&reference.paths, Place::open_named),
+    }?;
+    let decision = decide(reference, &*file)?;
     Ok((file, decision))
 }
 
-/// Opens the first file that is there. If none is, says so of the first.
-fn open_first(store: &dyn Store, paths: &[PathBuf]) -> Result<Box<dyn ImageFile>, OpenFault> {
-    let mut first_fault = None;
-    for path in paths {
-        match store.open(path) {
-            Err(fault @ (OpenFault::Missing | OpenFault::Outside)) => {
-                first_fault.get_or_insert(fault);
-            }
-            outcome => return outcome,
-        }
+fn decide(reference: &Reference, file: &dyn ImageFile) -> Result<Decision, OpenFault> {
+    let head = file.read_start(PROBE_BYTES)?;
+    match &reference.declared {
+        Declared::ByPoint(_) if head.is_empty() => Err(OpenFault::Empty),
+        Declared::ByPoint(format) => format::decide(*format, file.path(), &head),
+        Declared::ByImage(format) => format::decide_backing(format.as_deref(), &head),
+        Declared::AsChild(format) => format::decide_parent(*format, &head),
     }
-    Err(first_fault.unwrap_or(OpenFault::Outside))
 }
 
 fn read_header(file: &dyn ImageFile, decision: Decision) -> Result<Header, OpenFault> {
@@ -275,41 +274,4 @@ fn may_not_refer(format: Format) -> OpenFault {
         content: format!("a {format} image that depends on another file"),
         hint: "",
     }
-}
-
-/// Opens a file that holds data of an image.
-fn open_beside(
-    store: &dyn Store,
-    image: &dyn ImageFile,
-    name: &str,
-) -> Result<Box<dyn ImageFile>, OpenError> {
-    let explain = |fault| OpenError {
-        path: name.into(),
-        needed_by: Some(image.path().to_path_buf()),
-        fault,
-    };
-    let path = resolve(store, image, name).map_err(explain)?;
-    let file = store.open(&path).map_err(explain)?;
-    if file.id() == image.id() {
-        Err(explain(OpenFault::Loop))
-    } else {
-        Ok(file)
-    }
-}
-
-/// The path, relative to the store, of a name that an image refers to: relative to the image's
-/// own folder, or absolute and beneath the store's. The lookup itself does not leave the store.
-fn resolve(store: &dyn Store, image: &dyn ImageFile, name: &str) -> Result<PathBuf, OpenFault> {
-    // QEMU takes whatever stands before a colon in the first part for a protocol.
-    let has_protocol = name
-        .find([':', '/'])
-        .is_some_and(|at| name.get(at..).is_some_and(|rest| rest.starts_with(':')));
-    if has_protocol || name.is_empty() {
-        return Err(OpenFault::NotAPath(name.to_owned()));
-    }
-    let name = Path::new(name);
-    if name.is_absolute() {
-        return store.relative(name).ok_or(OpenFault::Outside);
-    }
-    Ok(image.path().parent().unwrap_or(Path::new("")).join(name))
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::budget::Held;
 use crate::cache::Cache;
 use crate::chain;
 use crate::check::{Flaw, Flaws};
@@ -19,6 +20,8 @@ pub struct Disk {
     info: DiskInfo,
     /// The disk's own image first, then what it is based on, down to the oldest.
     layers: Vec<Image>,
+    /// What counts against the limits of the process for as long as it is open.
+    _held: Held,
 }
 
 /// Which file is opened as a disk, and what someone other than the guest says of it.
@@ -34,6 +37,9 @@ pub struct DiskFile {
     pub sector_size: Option<u32>,
     /// The internal snapshot of the image that is meant, by its ID; else its current state.
     pub snapshot: Option<String>,
+    /// The folder, relative to the store, that files which images name have to lie beneath; an
+    /// empty path for the whole store. What an image names may be what its guest wishes.
+    pub references: PathBuf,
 }
 
 /// Bytes in a logical sector when nobody says otherwise.
@@ -95,8 +101,12 @@ impl Disk {
         chain::snapshots(store, file)
     }
 
-    pub(super) fn new(info: DiskInfo, layers: Vec<Image>) -> Disk {
-        Disk { info, layers }
+    pub(super) fn new(info: DiskInfo, layers: Vec<Image>, held: Held) -> Disk {
+        Disk {
+            info,
+            layers,
+            _held: held,
+        }
     }
 
     /// What this disk is.

@@ -107,6 +107,11 @@ pub enum OpenFault {
         "the name leads out of the source; move the file into the source, and refer to it by a relative path"
     )]
     Outside,
+    /// The name leads to another VM's files.
+    #[error(
+        "the name leads out of the VM's folder, and what a guest writes can look like such a name; move the file into the VM's folder, or, if images of this recovery point are meant to share files with other VMs, state `references = \"source\"` in its point.toml"
+    )]
+    OutsideVm,
     /// The name is a URL or a block device description, not a path.
     #[error("the reference {0:?} is not a path of a file; only files inside the source are read")]
     NotAPath(String),
@@ -191,6 +196,35 @@ pub enum OpenFault {
     ChainTooLong {
         /// The limit.
         limit: usize,
+    },
+    /// One disk of too many files.
+    #[error(
+        "its disk consists of more than {limit} files; join them with `qemu-img convert`, or shorten the chain with `qemu-img commit`"
+    )]
+    TooManyFiles {
+        /// The limit.
+        limit: usize,
+    },
+    /// All disks that are open have too many files.
+    #[error(
+        "so many image files are open that no more are opened for this disk; close sessions that nobody needs, or allow the server more open files with `LimitNOFILE=` in a systemd unit or `ulimit -n`"
+    )]
+    NoFilesLeft,
+    /// One disk would keep too much in memory.
+    #[error(
+        "more than {limit} bytes would stay in memory to read its disk; write it anew with `qemu-img convert`"
+    )]
+    TooMuchMemory {
+        /// The limit.
+        limit: usize,
+    },
+    /// All disks that are open keep too much in memory.
+    #[error(
+        "disks that are open keep {used} bytes in memory besides the cache, too many to open this one; close sessions that nobody needs"
+    )]
+    NoMemoryLeft {
+        /// What they keep.
+        used: usize,
     },
     /// The disk has no whole number of sectors.
     #[error(

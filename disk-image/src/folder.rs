@@ -158,6 +158,17 @@ impl Store for Folder {
         Ok(Box::new(LocalFile::open(self, path)?))
     }
 
+    /// By the kernel's look-up, so that links count too.
+    fn open_beneath(&self, folder: &Path, path: &Path) -> Result<Box<dyn ImageFile>, OpenFault> {
+        if folder.as_os_str().is_empty() {
+            return self.open(path);
+        }
+        let within = path.strip_prefix(folder);
+        let within = within.map_err(|_| OpenFault::Outside)?;
+        let (fd, stamp) = self.folder(folder)?.regular_file(within)?;
+        Ok(Box::new(LocalFile::new(fd, stamp, path)))
+    }
+
     fn relative(&self, absolute: &Path) -> Option<PathBuf> {
         absolute.strip_prefix(&self.path).map(Path::to_owned).ok()
     }
@@ -195,6 +206,7 @@ fn fault(errno: Errno) -> OpenFault {
         Errno::XDEV => OpenFault::Outside,
         Errno::LOOP => OpenFault::Loop,
         Errno::NOSYS => OpenFault::KernelTooOld,
+        Errno::MFILE | Errno::NFILE => OpenFault::NoFilesLeft,
         // A socket, or a device without a driver.
         Errno::NXIO | Errno::NODEV | Errno::ISDIR => OpenFault::NotAFile,
         errno => OpenFault::Io(errno),

@@ -11,6 +11,7 @@
 //!   └───► descent: a read on its way down the chain
 //! ```
 
+mod budget;
 mod cache;
 mod chain;
 mod check;
@@ -25,6 +26,7 @@ mod image;
 mod local_file;
 mod parent;
 mod pieces;
+mod place;
 mod qcow2;
 mod raw;
 mod store;
@@ -32,6 +34,7 @@ mod vhd;
 mod vhdx;
 mod vmdk;
 
+pub use budget::allow_open_files;
 pub use cache::{Cache, Counts, Owner, Piece};
 pub use check::Flaw;
 pub use disk::{Disk, DiskFile, DiskInfo, Wait};

@@ -31,13 +31,18 @@ pub(crate) struct LocalFile {
 impl LocalFile {
     /// Opens a regular file beneath a folder; `path` is relative to it.
     pub(crate) fn open(folder: &Folder, path: &Path) -> Result<LocalFile, OpenFault> {
-        let (fd, opened) = folder.regular_file(path)?;
-        Ok(LocalFile {
+        let (fd, stamp) = folder.regular_file(path)?;
+        Ok(LocalFile::new(fd, stamp, path))
+    }
+
+    /// An open regular file, as it is now, and what it is called.
+    pub(crate) fn new(fd: OwnedFd, opened: Stamp, path: &Path) -> LocalFile {
+        LocalFile {
             fd,
             path: path.into(),
             opened,
             can_read_cached: AtomicBool::new(true),
-        })
+        }
     }
 
     /// From the page cache only; a miss of a single byte is a miss.

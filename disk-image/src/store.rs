@@ -4,7 +4,7 @@
 //! two traits; formats and chains see nothing else.
 
 use std::fmt::Debug;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::Wait;
@@ -18,6 +18,29 @@ pub trait Store: Debug {
     /// [`OpenFault::Outside`] for every path that leads out of the store, by whatever links;
     /// others as they say.
     fn open(&self, path: &Path) -> Result<Box<dyn ImageFile>, OpenFault>;
+
+    /// The same for a file that has to lie beneath a folder of the store, whose path is a store's path
+    /// too; an empty one is the store itself.
+    ///
+    /// # Errors
+    /// [`OpenFault::Outside`] also for every path that leads out of that folder.
+    fn open_beneath(&self, folder: &Path, path: &Path) -> Result<Box<dyn ImageFile>, OpenFault> {
+        let mut depth = Vec::new();
+        for part in path.components() {
+            match part {
+                Component::Normal(name) => depth.push(name),
+                Component::CurDir => {}
+                Component::ParentDir if depth.pop().is_some() => {}
+                Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
+                    return Err(OpenFault::Outside);
+                }
+            }
+        }
+        match depth.iter().collect::<PathBuf>().starts_with(folder) {
+            true => self.open(path),
+            false => Err(OpenFault::Outside),
+        }
+    }
 
     /// The path in this store of a file that an image calls by an absolute path; `None` if that
     /// lies elsewhere. The answer is looked up by [`open`](Store::open), which does not leave the store.

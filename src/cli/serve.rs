@@ -22,6 +22,9 @@ const WHAT: &str = "the server did not start";
 /// Open files with which the limits of the server are met before the system's: every connection, and as many image files.
 const ENOUGH_FILES: u64 = 2 * CONNECTIONS as u64;
 
+/// Open files that image files leave to everything else: every connection, the state database, logs. Of few files, half.
+const FILES_FOR_OTHERS: u64 = CONNECTIONS as u64 + 256;
+
 /// Runs the server until SIGTERM, SIGINT or Ctrl-C.
 pub(super) async fn run(path: &Path) -> Result<(), Failure> {
     let state = StateDir::open(path).map_err(|error| state_failure(WHAT, &error))?;
@@ -48,7 +51,11 @@ pub(super) async fn run(path: &Path) -> Result<(), Failure> {
 }
 
 fn raise_open_files() {
-    match open_files::raise_limit() {
+    let raised = open_files::raise_limit();
+    if let Ok(limit) = &raised {
+        disk_image::allow_open_files(limit - FILES_FOR_OTHERS.min(limit / 2));
+    }
+    match raised {
         Ok(limit) if limit < ENOUGH_FILES => tracing::warn!(
             "the system allows this server {limit} open files, so connections or disks may be refused under load: \
             allow {ENOUGH_FILES}, with `LimitNOFILE=` in a systemd unit or `ulimit -n`"

@@ -48,6 +48,8 @@ pub struct DiskSource {
     pub is_stated: bool,
     /// The internal snapshot of the image that is meant, by its ID; else its current state.
     pub snapshot: Option<String>,
+    /// The folder, relative to the source, that files which its image names have to lie beneath.
+    pub references: PathBuf,
 }
 
 impl DiskSource {
@@ -59,6 +61,7 @@ impl DiskSource {
             format: self.format,
             sector_size: self.sector_size,
             snapshot: self.snapshot.clone(),
+            references: self.references.clone(),
         }
     }
 }

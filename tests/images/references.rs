@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 
 use itemlift::point::{CatalogError, Format, OpenError, OpenFault};
 
-use crate::source::{Source, assert_same, content, qemu_img, qemu_io, run};
+use crate::source::{POINT, Source, VM, assert_same, content, qemu_img, qemu_io, run};
 
 fn fault(source: &Source) -> OpenFault {
     match source.open() {
@@ -183,4 +183,107 @@ fn chains_that_are_too_long() {
         fault(&source),
         OpenFault::ChainTooLong { limit: 256 }
     ));
+}
+
+/// Another VM's disks: raw, and VMDK with a content ID that a guest can guess.
+fn victim(source: &Source) {
+    let folder = source.root().join("other-vm").join(POINT);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("secret.raw"), vec![0x5e; 1 << 20]).unwrap();
+    fs::write(folder.join("disk-flat.vmdk"), vec![0x5e; 1 << 20]).unwrap();
+    fs::write(folder.join("disk.vmdk"), OTHER_VMDK).unwrap();
+}
+
+const OTHER_VMDK: &str = "# Disk DescriptorFile
+version=1
+CID=fffffffe
+parentCID=ffffffff
+createType=\"vmfs\"
+RW 2048 VMFS \"disk-flat.vmdk\"
+";
+
+fn assert_keeps_to_its_vm(source: &Source, what: &str) {
+    let refusal = source.refusal();
+    assert!(
+        refusal.contains("out of the VM's folder") && refusal.contains("references = \"source\""),
+        "{what}: {refusal}"
+    );
+}
+
+#[test]
+fn what_an_image_names_lies_in_the_folder_of_its_vm() {
+    let other = format!("../../other-vm/{POINT}");
+    for (make, what) in [
+        (
+            format!("create -q -f qcow2 -b {other}/secret.raw -F raw top.qcow2"),
+            "a base",
+        ),
+        (
+            "create -q -f qcow2 -b link/secret.raw -F raw top.qcow2".to_owned(),
+            "a base behind a link",
+        ),
+        (
+            format!("create -q -f vmdk -b {other}/disk.vmdk -F vmdk top.vmdk"),
+            "a parent",
+        ),
+        (
+            format!("create -q -f qcow2 -o data_file={other}/new.raw top.qcow2 1M"),
+            "a data file",
+        ),
+    ] {
+        let source = Source::new();
+        victim(&source);
+        symlink(
+            source.root().join("other-vm").join(POINT),
+            source.file("link"),
+        )
+        .unwrap();
+        qemu_img(&source, &make);
+        // The link's own target is absolute, which leads out of any folder.
+        fs::remove_file(source.file("link")).unwrap();
+        symlink(&other, source.file("link")).unwrap();
+        let file = if make.contains("vmdk") {
+            "top.vmdk"
+        } else {
+            "top.qcow2"
+        };
+        let disk = format!("[[disk]]\nfile = '{file}'\n");
+        source.write("point.toml", &disk);
+        assert_keeps_to_its_vm(&source, what);
+        source.write("point.toml", format!("references = 'source'\n{disk}"));
+        let expected = if what == "a data file" { 0 } else { 0x5e };
+        assert_same(&source.disk(), &vec![expected; 1 << 20], what);
+    }
+}
+
+/// A flat extent of an unusual name without its descriptor: the guest's bytes are all that there is
+/// to tell what it is.
+#[test]
+fn what_a_guest_wrote_names_no_disk_of_another_vm() {
+    let source = Source::new();
+    victim(&source);
+    let name = format!("../../other-vm/{POINT}/disk.vmdk");
+    qemu_img(
+        &source,
+        &format!("create -q -f vmdk -b {name} -F vmdk web_data.vmdk"),
+    );
+    assert_keeps_to_its_vm(&source, "a parent");
+    source.write(
+        "web_data.vmdk",
+        OTHER_VMDK.replace("disk-flat", &name.replace("disk.vmdk", "disk-flat")),
+    );
+    assert_keeps_to_its_vm(&source, "an extent");
+}
+
+#[test]
+fn a_chain_over_several_points_of_a_vm_is_read() {
+    let source = Source::new();
+    let first = source.root().join(VM).join("2026-11-19T02-00-00Z");
+    fs::create_dir(&first).unwrap();
+    fs::write(first.join("disk.raw"), content(1 << 20, 5)).unwrap();
+    qemu_img(
+        &source,
+        "create -q -f qcow2 -b ../2026-11-19T02-00-00Z/disk.raw -F raw disk.qcow2",
+    );
+    assert_same(&source.disk(), &content(1 << 20, 5), "over two points");
 }

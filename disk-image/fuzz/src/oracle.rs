@@ -29,6 +29,7 @@ pub fn check(disks: &[store::Disk], input: &[u8]) {
         format: None,
         sector_size: None,
         snapshot: None,
+        references: Default::default(),
     };
     let cache = Arc::new(Cache::new(1 << 20));
     read(&memory, &file, &cache, template, changes.is_empty());

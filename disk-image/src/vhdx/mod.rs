@@ -21,6 +21,7 @@ use std::sync::Arc;
 use self::bat::{Bat, Block, Invalid};
 use self::region::Region;
 use self::replay::Replayed;
+use crate::budget::Held;
 use crate::cache::Cache;
 use crate::disk::{Found, Wait, shorter};
 use crate::error::{Damage, OpenFault};
@@ -51,10 +52,11 @@ const BITMAP_BYTES: u64 = 1 << 20;
 pub(crate) fn open(
     file: Box<dyn ImageFile>,
     cache: &Arc<Cache>,
+    held: &Held,
 ) -> Result<(Vhdx, Option<Parent>), OpenFault> {
     let header = header::read(&*file)?;
     let file = match &header.log {
-        Some(log) => Box::new(Replayed::new(file, log)?),
+        Some(log) => Box::new(Replayed::new(file, log, held)?),
         None => file,
     };
     let regions = region::read(&*file)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::header::PendingLog;
 use super::log::{self, Change, Pending, SECTOR};
+use crate::budget::Held;
 use crate::disk::Wait;
 use crate::error::{Damage, OpenFault};
 use crate::store::{Fault, FileId, ImageFile};
@@ -13,6 +14,12 @@ use crate::store::{Fault, FileId, ImageFile};
 /// Bytes in a log that is carried out, at most: it is kept in memory. Windows and QEMU make logs
 /// of 1 MiB.
 const MAX_LOG_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Bytes in memory for each byte of a log while it is carried out: the log, an entry of it, its changes.
+const WORK_BYTES: usize = 3;
+
+/// What a patch costs in memory besides its content.
+const PATCH_BYTES: usize = 64;
 
 /// A file with changes on top of it.
 #[derive(Debug)]
@@ -33,13 +40,20 @@ struct Patch {
 
 impl Replayed {
     /// Reads the log and puts its changes over the file.
-    pub(super) fn new(file: Box<dyn ImageFile>, place: &PendingLog) -> Result<Replayed, OpenFault> {
+    pub(super) fn new(
+        file: Box<dyn ImageFile>,
+        place: &PendingLog,
+        held: &Held,
+    ) -> Result<Replayed, OpenFault> {
         if place.bytes > MAX_LOG_BYTES {
             return Err(OpenFault::Unsupported(format!(
                 "a pending VHDX log of {} bytes (at most {MAX_LOG_BYTES})",
                 place.bytes
             )));
         }
+        let work = usize::try_from(place.bytes).unwrap_or(usize::MAX);
+        let work = work.saturating_mul(WORK_BYTES);
+        held.take_bytes(work)?;
         let Pending {
             changes,
             flushed_bytes,
@@ -62,7 +76,17 @@ impl Replayed {
                 Change::Zero { at, bytes } => replayed.put(at, bytes, None),
             }
         }
+        held.give_back_bytes(work.saturating_sub(replayed.memory()));
         Ok(replayed)
+    }
+
+    /// Bytes that the patches cost.
+    fn memory(&self) -> usize {
+        let content = self
+            .patches
+            .values()
+            .filter(|patch| patch.content.is_some());
+        self.patches.len() * PATCH_BYTES + content.count() * SECTOR
     }
 
     /// Adds a patch and takes away what it covers. All begin and end at sectors, so that only
@@ -74,6 +98,9 @@ impl Replayed {
         if let Some((_, before)) = self.patches.range_mut(..at).next_back()
             && before.end > at
         {
+            if before.end >= end && before.content.is_none() && content.is_none() {
+                return;
+            }
             let rest = std::mem::replace(&mut before.end, at);
             self.keep_zeros(end, rest);
         }

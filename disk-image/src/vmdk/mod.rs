@@ -8,6 +8,7 @@
 mod check;
 mod cowd;
 mod descriptor;
+mod extents;
 mod grains;
 mod hosted;
 mod sesparse;
@@ -16,8 +17,9 @@ mod sparse;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::descriptor::{Descriptor, ExtentKind, ExtentLine, MAX_DESCRIPTOR_BYTES, ParentLine};
-use self::sparse::{SECTOR, Sparse};
+use self::descriptor::{Descriptor, ExtentKind, MAX_DESCRIPTOR_BYTES, ParentLine};
+pub(crate) use self::extents::Parts;
+use self::extents::{Data, Extent};
 use crate::cache::Cache;
 use crate::disk::{Found, Wait, shorter};
 use crate::error::{OpenError, OpenFault};
@@ -64,35 +66,13 @@ pub(crate) struct Vmdk {
     extents: Vec<Extent>,
 }
 
-/// A part of the disk.
-#[derive(Debug)]
-struct Extent {
-    /// First byte of the disk that is in it, and the first behind it.
-    start: u64,
-    end: u64,
-    /// The file that holds it; `None` if that is the descriptor's.
-    file: Option<Box<dyn ImageFile>>,
-    data: Data,
-}
-
-#[derive(Debug)]
-enum Data {
-    Zero,
-    /// From this offset of the file on.
-    Flat(u64),
-    Sparse(Sparse),
-}
-
-/// Opens a file that the image names.
-type Beside<'a> = &'a dyn Fn(&dyn ImageFile, &str) -> Result<Box<dyn ImageFile>, OpenError>;
-
 /// Opens an image by the file that holds its descriptor; also returns what it is based on.
 /// With `may_refer` unset it is refused if it consists of more than this file.
 pub(crate) fn open(
     file: Box<dyn ImageFile>,
     cache: &Arc<Cache>,
     may_refer: bool,
-    beside: Beside<'_>,
+    parts: Parts<'_>,
 ) -> Result<(Vmdk, Option<Parent>), OpenError> {
     let own = |fault| OpenError {
         path: file.path().to_path_buf(),
@@ -110,7 +90,7 @@ pub(crate) fn open(
             }));
         }
         let descriptor = read_descriptor(&*file, 0, file.size()).map_err(own)?;
-        let (size, extents) = open_extents(&*file, &descriptor.extents, cache, beside)?;
+        let (size, extents) = extents::open(&*file, &descriptor.extents, cache, parts)?;
         (descriptor, size, extents)
     } else {
         let (descriptor, extent) = open_monolithic(&*file, cache).map_err(own)?;
@@ -169,74 +149,6 @@ fn read_descriptor(file: &dyn ImageFile, at: u64, bytes: u64) -> Result<Descript
         )));
     }
     Descriptor::parse(&file.read_within(at, bytes)?)
-}
-
-fn open_extents(
-    image: &dyn ImageFile,
-    lines: &[ExtentLine],
-    cache: &Arc<Cache>,
-    beside: Beside<'_>,
-) -> Result<(u64, Vec<Extent>), OpenError> {
-    let (mut extents, mut end) = (Vec::new(), 0_u64);
-    for line in lines {
-        let explain = |fault| OpenError {
-            path: line.name.clone().into(),
-            needed_by: Some(image.path().to_path_buf()),
-            fault,
-        };
-        let start = end;
-        let bytes = line.sectors.checked_mul(SECTOR);
-        end = bytes
-            .and_then(|bytes| start.checked_add(bytes))
-            .ok_or_else(|| explain(damaged("the VMDK extent is too large".to_owned())))?;
-        let file = match line.kind {
-            ExtentKind::Zero => None,
-            _ => Some(beside(image, &line.name)?),
-        };
-        let data = open_data(line, file.as_deref(), cache).map_err(explain)?;
-        extents.push(Extent {
-            start,
-            end,
-            file,
-            data,
-        });
-    }
-    Ok((end, extents))
-}
-
-fn open_data(
-    line: &ExtentLine,
-    file: Option<&dyn ImageFile>,
-    cache: &Arc<Cache>,
-) -> Result<Data, OpenFault> {
-    let Some(file) = file else {
-        return Ok(Data::Zero);
-    };
-    let sparse = match line.kind {
-        ExtentKind::Zero => return Ok(Data::Zero),
-        ExtentKind::Flat => {
-            let at = line.offset.checked_mul(SECTOR);
-            let end = at.and_then(|at| at.checked_add(line.sectors * SECTOR));
-            return match (at, end) {
-                (Some(at), Some(end)) if end <= file.size() => Ok(Data::Flat(at)),
-                _ => Err(damaged(format!(
-                    "the flat VMDK extent has {} bytes, and should have {} sectors",
-                    file.size(),
-                    line.sectors
-                ))),
-            };
-        }
-        ExtentKind::Hosted => hosted::open(file, cache)?.0,
-        ExtentKind::Cowd => cowd::open(file, cache)?,
-        ExtentKind::SeSparse => sesparse::open(file, cache)?,
-    };
-    if sparse.capacity < line.sectors * SECTOR {
-        return Err(damaged(format!(
-            "the VMDK extent describes {} bytes, and should describe {} sectors",
-            sparse.capacity, line.sectors
-        )));
-    }
-    Ok(Data::Sparse(sparse))
 }
 
 fn parent(line: ParentLine) -> Parent {

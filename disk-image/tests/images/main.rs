@@ -9,9 +9,12 @@
 mod chains;
 mod changes;
 mod damage;
+mod limits;
 mod long_chains;
+mod memory;
 mod oracle;
 mod qcow2;
+mod references;
 mod rot;
 mod rot_qcow2;
 mod rot_vhd;

@@ -99,6 +99,7 @@ fn disk_file(name: &str) -> DiskFile {
         format: None,
         sector_size: None,
         snapshot: None,
+        references: Default::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use disk_image::{Entry, Folder, OpenFault};
@@ -11,7 +11,7 @@ use rustix::fs::FileType;
 
 use super::beside::reason_to_ignore;
 use super::order;
-use super::point_toml::{DiskToml, PointToml, SectorSize};
+use super::point_toml::{DiskToml, PointToml, References, SectorSize};
 use super::scan::{Outcome, is_hidden};
 use super::time;
 use crate::point::MAX_DISKS;
@@ -175,29 +175,43 @@ pub(in crate::point) fn fill(
         }
     }
     point.ignored.sort_by(|a, b| a.path.cmp(&b.path));
-    let sector_size = stated.sector_size.map(SectorSize::bytes);
+    let common = Common {
+        sector_size: stated.sector_size.map(SectorSize::bytes),
+        references: match stated.references {
+            References::Vm => PathBuf::from(&point.vm),
+            References::Source => PathBuf::new(),
+        },
+    };
     if stated.disks.is_empty() {
         images.sort_by(|a, b| order::natural(a.name.as_encoded_bytes(), b.name.as_encoded_bytes()));
         for image in images {
-            push_found(point, path, &image.name, sector_size);
+            push_found(point, path, &image.name, &common);
         }
     } else {
         for disk in stated.disks {
-            push_stated(point, path, disk, &images, sector_size);
+            push_stated(point, path, disk, &images, &common);
         }
     }
     refuse_what_cannot_be_served(point, path);
 }
 
-fn push_found(point: &mut RecoveryPoint, path: &Path, file: &OsStr, sector_size: Option<u32>) {
+/// What is stated for all disks of a point.
+struct Common {
+    sector_size: Option<u32>,
+    /// As [`DiskSource`] has it.
+    references: PathBuf,
+}
+
+fn push_found(point: &mut RecoveryPoint, path: &Path, file: &OsStr, common: &Common) {
     match file.to_str() {
         Some(name) => point.disks.push(DiskSource {
             name: name.to_owned(),
             path: path.join(file),
             format: None,
-            sector_size,
+            sector_size: common.sector_size,
             is_stated: false,
             snapshot: None,
+            references: common.references.clone(),
         }),
         None => point.problems.push(Problem {
             path: path.join(file),
@@ -214,7 +228,7 @@ fn push_stated(
     path: &Path,
     disk: DiskToml,
     images: &[Entry],
-    sector_size: Option<u32>,
+    common: &Common,
 ) {
     let is_here = images
         .iter()
@@ -233,9 +247,13 @@ fn push_stated(
             .unwrap_or_else(|| disk.file.to_string_lossy().into_owned()),
         path: path.join(&disk.file),
         format: disk.format,
-        sector_size: disk.sector_size.map(SectorSize::bytes).or(sector_size),
+        sector_size: disk
+            .sector_size
+            .map(SectorSize::bytes)
+            .or(common.sector_size),
         is_stated: true,
         snapshot: None,
+        references: common.references.clone(),
     });
 }
 

@@ -5,6 +5,7 @@
 //! consistency = "application"       # file-system, crash
 //! os = "Debian 13"
 //! sector_size = 512                 # or 1024, 2048, 4096; for all disks; else the image's, or 512
+//! references = "source"             # else "vm": where files may lie that images name
 //!
 //! [[disk]]                          # else every image in the folder, disk2 before disk10
 //! name = "system"                   # else the file's name
@@ -32,6 +33,8 @@ pub(in crate::point) struct PointToml {
     pub(in crate::point) consistency: Consistency,
     pub(in crate::point) os: Option<String>,
     pub(in crate::point) sector_size: Option<SectorSize>,
+    #[serde(default)]
+    pub(in crate::point) references: References,
     #[serde(default, rename = "disk")]
     pub(in crate::point) disks: Vec<DiskToml>,
 }
@@ -44,6 +47,18 @@ pub(in crate::point) struct DiskToml {
     pub(in crate::point) file: PathBuf,
     pub(in crate::point) format: Option<Format>,
     pub(in crate::point) sector_size: Option<SectorSize>,
+}
+
+/// Where files may lie that the images of a point name: bases, parents, extents, data files. What an
+/// image names can be what its guest wishes, where an image is taken for another format than it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::point) enum References {
+    /// In the VM's folder.
+    #[default]
+    Vm,
+    /// Anywhere in the source, such as a base that VMs share.
+    Source,
 }
 
 /// Bytes in a logical sector.
@@ -100,6 +115,7 @@ mod tests {
             consistency = "file-system"
             os = "Debian 13"
             sector_size = 4096
+            references = "source"
             [[disk]]
             name = "system"
             file = "vda.img"
@@ -112,11 +128,13 @@ mod tests {
         assert_eq!(point.time, Some("2026-11-20T01:00:00Z".parse().unwrap()));
         assert_eq!(point.consistency, Consistency::FileSystem);
         assert_eq!(point.sector_size.unwrap().bytes(), 4096);
+        assert_eq!(point.references, References::Source);
         assert_eq!(point.disks.len(), 2);
         assert_eq!(point.disks[0].format, Some(Format::Raw));
         assert_eq!(point.disks[0].sector_size.unwrap().bytes(), 512);
         let quoted: PointToml = toml::from_str("time = '2026-11-20T01-00-00Z'").unwrap();
         assert_eq!(quoted.time, point.time);
+        assert_eq!(quoted.references, References::Vm);
     }
 
     #[test]
@@ -127,6 +145,7 @@ mod tests {
             ("[[disk]]\nname = 'a'", "file"),
             ("[[disk]]\nfile = 'a'\nformat = 'vdi'", "vdi"),
             ("consistency = 'perfect'", "perfect"),
+            ("references = 'everywhere'", "everywhere"),
             ("sector_size = 520", "512, 1024, 2048 or 4096"),
             ("sector_size = 8192", "512, 1024, 2048 or 4096"),
             ("time = 'yesterday'", "time must be"),
