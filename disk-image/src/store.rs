@@ -25,6 +25,9 @@ pub trait Store: Debug {
     /// # Errors
     /// [`OpenFault::Outside`] also for every path that leads out of that folder.
     fn open_beneath(&self, folder: &Path, path: &Path) -> Result<Box<dyn ImageFile>, OpenFault> {
+        if folder.as_os_str().is_empty() {
+            return self.open(path);
+        }
         let mut depth = Vec::new();
         for part in path.components() {
             match part {

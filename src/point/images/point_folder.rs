@@ -86,7 +86,7 @@ pub(super) fn read(root: &Folder, label: &str, vm: &str, name: &OsStr, is_link: 
         ignored: Vec::new(),
     };
     match stated {
-        Ok(stated) => fill(&mut point, &path, stated, entries),
+        Ok(stated) => fill(&mut point, &path, Path::new(vm), stated, entries),
         // Without it the disks' order and formats would be guesses.
         Err(problem) => point.problems.push(problem),
     }
@@ -155,10 +155,12 @@ fn toml_fault(text: &str, error: &toml::de::Error) -> String {
     }
 }
 
-/// Puts into the point what `point.toml` and the folder say of it.
+/// Puts into the point what `point.toml` and the folder at `path` say of it. `vm_folder` is where
+/// the VM's files lie, and nobody else's: empty if that is all that the point's disks can reach.
 pub(in crate::point) fn fill(
     point: &mut RecoveryPoint,
     path: &Path,
+    vm_folder: &Path,
     stated: PointToml,
     entries: Vec<Entry>,
 ) {
@@ -178,7 +180,7 @@ pub(in crate::point) fn fill(
     let common = Common {
         sector_size: stated.sector_size.map(SectorSize::bytes),
         references: match stated.references {
-            References::Vm => PathBuf::from(&point.vm),
+            References::Vm => vm_folder.to_owned(),
             References::Source => PathBuf::new(),
         },
     };

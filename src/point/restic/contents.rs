@@ -60,7 +60,7 @@ pub(super) fn point(
                 let name = image.strip_prefix(&base).ok()?.as_os_str().to_owned();
                 Some(entry(name, FileType::RegularFile))
             });
-            fill(&mut point, &base, stated, entries.collect());
+            fill(&mut point, &base, Path::new(""), stated, entries.collect());
         }
         [described] => described.fill(repository, &mut point),
         [first, second, ..] => point.problems.push(Problem {
@@ -102,7 +102,13 @@ impl Described {
                 point.time = stated.time.unwrap_or(point.time);
                 let entries = self.entries.iter();
                 let entries = entries.map(|(name, kind)| entry(name.clone(), *kind));
-                fill(point, &self.folder, stated, entries.collect());
+                fill(
+                    point,
+                    &self.folder,
+                    Path::new(""),
+                    stated,
+                    entries.collect(),
+                );
             }
             // Without it the disks' order and formats would be guesses.
             Err(problem) => point.problems.push(problem),

@@ -153,6 +153,7 @@ impl Reader {
             format: Some(Format::Raw),
             sector_size: None,
             snapshot: None,
+            references: Default::default(),
         };
         let store = FarStore(Arc::clone(&far), Arc::clone(&cache));
         let disk = Disk::open(&store, &file, &cache).unwrap();
