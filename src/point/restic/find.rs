@@ -57,7 +57,7 @@ impl Contents {
                 found.is_partial = true;
                 break;
             }
-            let tree = match Tree::read(repository, &id) {
+            let tree = match Tree::outline(repository, &id) {
                 Err(error) if error.is_of_this_file() => {
                     found.unreadable.push((path, error));
                     continue;

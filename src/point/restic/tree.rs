@@ -14,6 +14,9 @@ use super::repository::{Repository, guard};
 /// Names in one folder, at most.
 const MAX_NAMES: usize = 1 << 20;
 
+/// Blobs of a file that an outline keeps: a `point.toml` has one.
+const OUTLINE_BLOBS: usize = 16;
+
 /// A folder as a snapshot keeps it.
 #[derive(Debug)]
 pub(super) struct Tree {
@@ -43,9 +46,22 @@ pub(super) enum EntryKind {
 impl Tree {
     /// Reads a folder.
     pub(super) fn read(repository: &Repository, id: &Id) -> Result<Tree, RepositoryError> {
+        Tree::parse::<{ usize::MAX }>(repository, id)
+    }
+
+    /// Reads a folder for its names: most blobs of large files, which have a million for a terabyte, are not kept.
+    pub(super) fn outline(repository: &Repository, id: &Id) -> Result<Tree, RepositoryError> {
+        Tree::parse::<OUTLINE_BLOBS>(repository, id)
+    }
+
+    /// Keeps so many blobs of each file.
+    fn parse<const BLOBS: usize>(
+        repository: &Repository,
+        id: &Id,
+    ) -> Result<Tree, RepositoryError> {
         let text = repository.blob(BlobKind::Tree, id)?;
         guard(|| {
-            let read: Listing =
+            let read: Listing<BLOBS> =
                 serde_json::from_slice(&text).map_err(|error| RepositoryError::Damaged {
                     file: format!("the folder in blob {id}"),
                     what: error.to_string(),
@@ -64,49 +80,49 @@ impl Tree {
 }
 
 #[derive(serde::Deserialize)]
-struct Listing {
-    nodes: Nodes,
+struct Listing<const BLOBS: usize> {
+    nodes: Nodes<BLOBS>,
 }
 
 /// Taken one by one, so that what nobody asks for is not kept.
-struct Nodes(Vec<TreeEntry>);
+struct Nodes<const BLOBS: usize>(Vec<TreeEntry>);
 
-impl<'de> Deserialize<'de> for Nodes {
+impl<'de, const BLOBS: usize> Deserialize<'de> for Nodes<BLOBS> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneByOne;
+        struct OneByOne<const BLOBS: usize>;
 
-        impl<'de> Visitor<'de> for OneByOne {
-            type Value = Nodes;
+        impl<'de, const BLOBS: usize> Visitor<'de> for OneByOne<BLOBS> {
+            type Value = Nodes<BLOBS>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a list of nodes")
             }
 
-            fn visit_unit<E>(self) -> Result<Nodes, E> {
+            fn visit_unit<E>(self) -> Result<Nodes<BLOBS>, E> {
                 Ok(Nodes(Vec::new()))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut nodes: A) -> Result<Nodes, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut nodes: A) -> Result<Nodes<BLOBS>, A::Error> {
                 let mut entries = Vec::new();
                 while let Some(node) = nodes.next_element::<Node>()? {
                     if entries.len() >= MAX_NAMES {
                         return Err(de::Error::custom("the folder holds too many names"));
                     }
-                    entries.push(TreeEntry::new(&node));
+                    entries.push(TreeEntry::new(&node, BLOBS));
                 }
                 Ok(Nodes(entries))
             }
         }
 
-        deserializer.deserialize_any(OneByOne)
+        deserializer.deserialize_any(OneByOne::<BLOBS>)
     }
 }
 
 impl TreeEntry {
-    fn new(node: &Node) -> TreeEntry {
+    fn new(node: &Node, most_blobs: usize) -> TreeEntry {
         let kind = match (&node.node_type, &node.subtree) {
             (NodeType::File, _) => {
-                let blobs = node.content.iter().flatten();
+                let blobs = node.content.iter().flatten().take(most_blobs);
                 EntryKind::File(blobs.map(|id| (**id).into()).collect())
             }
             (NodeType::Dir, Some(id)) => EntryKind::Folder((**id).into()),
@@ -125,7 +141,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Vec<TreeEntry>, String> {
-        let read = serde_json::from_str::<Listing>(text);
+        let read = serde_json::from_str::<Listing<2>>(text);
         read.map(|listing| listing.nodes.0)
             .map_err(|error| error.to_string())
     }
@@ -137,6 +153,7 @@ mod tests {
             r#"{{"nodes":[
             {{"name":"a \"b\\xff.raw","type":"file","mode":420,"size":0,"content":["{id}","{id}"]}},
             {{"name":"empty","type":"file","content":null}},
+            {{"name":"large","type":"file","content":["{id}","{id}","{id}"]}},
             {{"name":"folder","type":"dir","subtree":"{id}"}},
             {{"name":"link","type":"symlink","linktarget":"/etc/shadow"}},
             {{"name":"pipe","type":"fifo","something_new":{{"a":[1]}}}}]}}"#
@@ -146,9 +163,11 @@ mod tests {
         assert_eq!(entries[0].name.as_bytes(), b"a \"b\xff.raw");
         assert!(matches!(&entries[0].kind, EntryKind::File(blobs) if blobs.len() == 2));
         assert!(matches!(&entries[1].kind, EntryKind::File(blobs) if blobs.is_empty()));
-        assert!(matches!(&entries[2].kind, EntryKind::Folder(tree) if tree.to_string() == id));
-        assert!(matches!(&entries[3].kind, EntryKind::Link));
-        assert!(matches!(&entries[4].kind, EntryKind::Other));
+        // More than are to be kept.
+        assert!(matches!(&entries[2].kind, EntryKind::File(blobs) if blobs.len() == 2));
+        assert!(matches!(&entries[3].kind, EntryKind::Folder(tree) if tree.to_string() == id));
+        assert!(matches!(&entries[4].kind, EntryKind::Link));
+        assert!(matches!(&entries[5].kind, EntryKind::Other));
         assert!(parse(r#"{"nodes":null}"#).unwrap().is_empty());
         for text in [
             "{}",
