@@ -27,7 +27,7 @@ FORGOTTEN = (
     'ENV{ID_FS_LABEL_ENC}="", ENV{DM_MULTIPATH_DEVICE_PATH}="0", ENV{DM_UDEV_DISABLE_DISK_RULES_FLAG}="1", '
     'ENV{DM_UDEV_DISABLE_OTHER_RULES_FLAG}="1"'
 )
-# Nothing set in between stands. Without ID_SERIAL and ID_WWN multipathd takes no interest.
+# Nothing set in between stands.
 LAST_WORD = ALOOF + 'ENV{SYSTEMD_WANTS}="", ENV{ID_SERIAL}="", ENV{ID_WWN}="", OPTIONS+="nowatch"'
 
 # Prefix of the file's name, which decides when udev runs it, and what it sets: first of all; before md (63, 64), btrfs

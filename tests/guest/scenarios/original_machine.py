@@ -4,14 +4,15 @@ HOST_DISKS = ("lvm", "md", "btrfs")
 
 # What the machine itself uses: by its own names, at its own places.
 USE = """
-udevadm settle
-vgchange -qq -ay vg0 2>&1
+modprobe btrfs
+udevadm trigger --action=add --subsystem-match=block
+udevadm settle --timeout=100
 mdadm --assemble --scan --quiet 2>&1 || true
-udevadm settle
+udevadm settle --timeout=100
 vgchange -qq -ay 2>&1 || true
 btrfs device scan >/dev/null
 mkdir -p /srv/xfs /srv/striped /srv/md /srv/btrfs /srv/two
-mount /dev/vg0/root /srv/xfs
+mount -L LV-XFS /srv/xfs
 mount -L LV-STRIPED /srv/striped
 mount -L MD-RAID5 /srv/md
 mount -L BTRFS-SUB /srv/btrfs
@@ -27,7 +28,7 @@ rmdir /srv/*
 
 def run(case):
     shell = case.shell
-    case.shell.sh(USE, limit=120)
+    case.shell.sh(USE, limit=300)
     case.afterwards(lambda: shell.sh(LEAVE, limit=60))
     before = the_machines_own(shell)
     script = case.script([("lvm", "raw"), ("md", "raw"), ("btrfs", "raw")])
@@ -48,7 +49,8 @@ def run(case):
 def the_machines_own(shell):
     """Links, arrays, mapped devices and what is mounted from where, without what is ours."""
     return shell.sh(
-        "find /dev/disk /dev/md /dev/vg0 -type l -printf '%p -> %l\\n' | grep -v itemlift | sort; "
+        "find /dev/disk /dev/md /dev/vg0 -type l -printf '%p -> %l\\n' "
+        "| grep -v 'itemlift\\|by-diskseq' | sort; "
         "dmsetup table | grep -v ^itemlift | sort; grep -A1 ^md12 /proc/mdstat; "
-        "findmnt -l -o TARGET,SOURCE | grep /srv"
+        "findmnt -r -o TARGET,SOURCE | grep /srv"
     )
