@@ -38,7 +38,7 @@ fn new_snapshots_appear_and_removed_ones_go() {
 
     bed.restic(&["forget", &first]);
     rescan(&catalog);
-    assert_eq!(ids(&catalog), [point.id.clone()]);
+    assert_eq!(ids(&catalog), std::slice::from_ref(&point.id));
     let old = format!("2026-11-20T02-00-00Z-{first}");
     assert!(catalog.find("kvm1", &PointRef::Id(old)).is_err());
 }
