@@ -20,8 +20,9 @@ pub(super) const MAX_FOLDERS: usize = 512;
 /// Disk images of a snapshot that are noted, at most: some more than can be served.
 const MAX_IMAGES: usize = 1024;
 
-/// Extensions of raw images. Others that raw images have elsewhere are those of many other files.
-const RAW_EXTENSIONS: &[&str] = &["raw", "img", "dd"];
+/// Extensions of raw images; a flat extent of VMware's is one, too. Others that raw images have elsewhere are those of many
+/// other files.
+const RAW_EXTENSIONS: &[&str] = &["raw", "img", "dd", "vmdk"];
 
 /// What was found.
 #[derive(Debug, Default)]

@@ -1,9 +1,9 @@
 //! The password, and the key that it opens.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustic_core::repofile::{ConfigFile, KeyFile};
 use zeroize::Zeroizing;
@@ -74,25 +74,36 @@ fn run(command: &[String]) -> Result<Zeroizing<String>, String> {
         .spawn()
         .map_err(|error| format!("{program:?} cannot be started: {error}"))?;
     let (sender, receiver) = mpsc::channel();
-    if let Some(output) = child.stdout.take() {
-        std::thread::spawn(move || sender.send(first_line(output)));
+    if let Some(mut output) = child.stdout.take() {
+        std::thread::spawn(move || {
+            let _ = sender.send(first_line(&mut output));
+            // A program that is not heard to its end would die of it.
+            let _ = std::io::copy(&mut output, &mut std::io::sink());
+        });
     }
+    let until = Instant::now() + COMMAND_TIME;
     let line = receiver.recv_timeout(COMMAND_TIME);
-    // It has said what it has to say, or never will.
-    let has_ended = matches!(child.try_wait(), Ok(Some(_)));
-    if line.is_err() && !has_ended {
-        let _ = child.kill();
-    }
-    let status = child.wait();
-    match (line, status) {
-        (Ok(Ok(line)), Ok(status)) if status.success() => Ok(line),
-        (Ok(Ok(_)), Ok(status)) => Err(format!("{program:?} failed: {status}")),
+    match (line, end(&mut child, until)) {
+        (Ok(Ok(line)), Ok(Some(status))) if status.success() => Ok(line),
+        (Ok(Ok(_)), Ok(Some(status))) => Err(format!("{program:?} failed: {status}")),
         (Ok(Err(error)), _) | (_, Err(error)) => Err(format!("{program:?}: {error}")),
-        (Err(_), _) => Err(format!(
-            "{program:?} printed nothing within {} s",
+        (Err(_), Ok(_)) | (Ok(Ok(_)), Ok(None)) => Err(format!(
+            "{program:?} did not end within {} s",
             COMMAND_TIME.as_secs()
         )),
     }
+}
+
+/// Waits for a program to end; ends it itself when it is late, and then says `None`.
+fn end(child: &mut Child, until: Instant) -> std::io::Result<Option<ExitStatus>> {
+    while Instant::now() < until {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill()?;
+    child.wait().map(|_| None)
 }
 
 /// Opens a repository: finds the key that the password opens, and looks whether the repository is one that is read.
