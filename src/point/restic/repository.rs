@@ -1,7 +1,8 @@
 //! An open repository: its blobs and unpacked files, checked.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::error::RepositoryError;
@@ -23,8 +24,9 @@ pub(super) const MAX_INDEX_FILE: u64 = 256 << 20;
 /// Index files that are read at one time.
 const INDEX_READERS: usize = 4;
 
-/// A read that misses something has the index looked at again, not more often than this.
+/// A read that misses something has the index looked at again, not more often than this, and waits for that no longer than this.
 const RENEW_EVERY: Duration = Duration::from_secs(5);
+const RENEW_WAIT: Duration = Duration::from_secs(8);
 
 /// An open repository. Every method may block; none panics.
 #[derive(Debug)]
@@ -32,25 +34,40 @@ pub(super) struct Repository {
     storage: Storage,
     key: MasterKey,
     index: RwLock<Arc<Index>>,
-    renewed: Mutex<Renewed>,
+    renewal: Mutex<Renewal>,
+    renewed: Condvar,
+    /// For a look at the index files that outlives who asked for it.
+    this: Weak<Repository>,
 }
 
-/// The latest look at the index files. Locked for a whole look, so that two do not both look.
+/// Looks at the index files. Never locked during one; there is one at a time.
 #[derive(Debug, Default)]
-struct Renewed {
-    /// When a read missed something last, and looked.
+struct Renewal {
+    is_under_way: bool,
+    /// When a read missed something last, and had it looked for.
     for_a_read: Option<Instant>,
-    problems: Vec<RepositoryError>,
+}
+
+/// A look at the index files. It is over when this is dropped, also by a panic.
+struct Look<'a>(&'a Repository);
+
+impl Drop for Look<'_> {
+    fn drop(&mut self) {
+        self.0.renewal().is_under_way = false;
+        self.0.renewed.notify_all();
+    }
 }
 
 impl Repository {
-    pub(super) fn new(storage: Storage, key: MasterKey) -> Repository {
-        Repository {
+    pub(super) fn new(storage: Storage, key: MasterKey) -> Arc<Repository> {
+        Arc::new_cyclic(|this| Repository {
             storage,
             key,
             index: RwLock::default(),
-            renewed: Mutex::default(),
-        }
+            renewal: Mutex::default(),
+            renewed: Condvar::new(),
+            this: Weak::clone(this),
+        })
     }
 
     /// The names of the files of a kind.
@@ -80,11 +97,14 @@ impl Repository {
     /// The content of a blob: right, or an error. If one copy is damaged another one may do. If it
     /// cannot be found where it was, pruning may have moved it: the index is looked at again.
     pub(super) fn blob(&self, kind: BlobKind, id: &Id) -> Result<Vec<u8>, RepositoryError> {
-        guard(|| match self.blob_by_index(kind, id) {
-            Err(error) if error.is_missing() && self.renew_for_a_read()? => {
-                self.blob_by_index(kind, id)
+        guard(|| {
+            let index = self.index();
+            match self.blob_by_index(&index, kind, id) {
+                Err(error) if error.is_missing() && self.renew_for_a_read(&index) => {
+                    self.blob_by_index(&self.index(), kind, id)
+                }
+                outcome => outcome,
             }
-            outcome => outcome,
         })
     }
 
@@ -97,8 +117,12 @@ impl Repository {
             .map(|copy| copy.content_bytes())
     }
 
-    fn blob_by_index(&self, kind: BlobKind, id: &Id) -> Result<Vec<u8>, RepositoryError> {
-        let index = self.index();
+    fn blob_by_index(
+        &self,
+        index: &Index,
+        kind: BlobKind,
+        id: &Id,
+    ) -> Result<Vec<u8>, RepositoryError> {
         let mut fault = RepositoryError::LostBlob(*id);
         for copy in index.copies(kind, id) {
             match self.copy(kind, id, copy) {
@@ -141,29 +165,50 @@ impl Repository {
     /// Reads the index files that are new and forgets those that are gone. Files that cannot be used are
     /// returned, and looked at again the next time.
     pub(super) fn renew_index(&self) -> Result<Vec<RepositoryError>, RepositoryError> {
-        guard(|| {
-            let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-            self.renew(&mut renewed)?;
-            Ok(renewed.problems.clone())
-        })
-    }
-
-    /// Whether the index may be another one now than when the caller missed something.
-    fn renew_for_a_read(&self) -> Result<bool, RepositoryError> {
-        let missed = Instant::now();
-        let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-        match renewed.for_a_read {
-            // While this one waited for the lock, another looked.
-            Some(at) if at > missed => Ok(true),
-            Some(at) if at.elapsed() < RENEW_EVERY => Ok(false),
-            _ => {
-                renewed.for_a_read = Some(Instant::now());
-                self.renew(&mut renewed).map(|()| true)
-            }
+        let mut renewal = self.renewal();
+        while renewal.is_under_way {
+            let woken = self.renewed.wait(renewal);
+            renewal = woken.unwrap_or_else(PoisonError::into_inner);
         }
+        renewal.is_under_way = true;
+        drop(renewal);
+        self.look(Look(self))
     }
 
-    fn renew(&self, renewed: &mut Renewed) -> Result<(), RepositoryError> {
+    /// Whether the index is another one than that in which the caller missed something. The look goes on when the caller has
+    /// waited long enough: a read must end in time, whatever the storage does.
+    fn renew_for_a_read(&self, missed: &Arc<Index>) -> bool {
+        let is_another = || !Arc::ptr_eq(&self.index(), missed);
+        let mut renewal = self.renewal();
+        let last = renewal.for_a_read;
+        if !renewal.is_under_way
+            && !is_another()
+            && last.is_none_or(|last| last.elapsed() >= RENEW_EVERY)
+            && let Some(this) = self.this.upgrade()
+        {
+            let look = move || this.look(Look(&this)).map(drop);
+            let begun = thread::Builder::new().name("index".to_owned()).spawn(look);
+            renewal.for_a_read = Some(Instant::now());
+            renewal.is_under_way = begun.is_ok();
+        }
+        let is_going_on = |renewal: &mut Renewal| renewal.is_under_way && !is_another();
+        let waited = self
+            .renewed
+            .wait_timeout_while(renewal, RENEW_WAIT, is_going_on);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        is_another()
+    }
+
+    fn look(&self, _look: Look<'_>) -> Result<Vec<RepositoryError>, RepositoryError> {
+        guard(|| self.renew())
+    }
+
+    fn renewal(&self) -> MutexGuard<'_, Renewal> {
+        self.renewal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what cannot be used.
+    fn renew(&self) -> Result<Vec<RepositoryError>, RepositoryError> {
         let present = self.storage.list(Kind::Index)?;
         let before = self.index();
         let new = present.iter().filter(|file| !before.has_file(file));
@@ -187,8 +232,7 @@ impl Repository {
             })?;
             *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(index);
         }
-        renewed.problems = problems;
-        Ok(())
+        Ok(problems)
     }
 
     /// Reads index files, some at one time: on remote storage each takes a round trip.

@@ -253,7 +253,6 @@ impl Restic {
         }
         match self.open() {
             Ok(repository) => {
-                let repository = Arc::new(repository);
                 opened.repository = Some(Arc::clone(&repository));
                 Ok(repository)
             }
@@ -264,7 +263,7 @@ impl Restic {
         }
     }
 
-    fn open(&self) -> Result<Repository, RepositoryError> {
+    fn open(&self) -> Result<Arc<Repository>, RepositoryError> {
         let options = self.config.all_options()?;
         let storage = Storage::new(&self.config, &options)?;
         let password = self.config.password.read()?;
