@@ -16,7 +16,7 @@ PACKAGES = (
     *("open-iscsi", "python3", "iproute2", "iptables", "openssl", "acl", "attr"),
     *("e2fsprogs", "xfsprogs", "btrfs-progs", "ntfs-3g", "dosfstools", "exfatprogs"),
     *("squashfs-tools", "genisoimage", "parted", "fdisk", "gdisk"),
-    *("lvm2", "thin-provisioning-tools", "mdadm", "cryptsetup-bin", "multipath-tools"),
+    *("lvm2", "thin-provisioning-tools", "mdadm", "cryptsetup-bin"),
 )
 
 IMAGE_BYTES = 1500 << 20

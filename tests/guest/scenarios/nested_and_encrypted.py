@@ -1,5 +1,7 @@
 """LUKS bare, with LVM inside, inside an LV; an array of two LVs; wrong keys and none."""
 
+LONG = True
+
 KEY = "open sesame"
 VAULTS = ("LUKS1", "LV-IN-LUKS2", "LUKS2-ON-LV")
 

@@ -1,5 +1,7 @@
 """An overlay that fills makes its volume unreadable and says so; all else is unharmed."""
 
+LONG = True
+
 DIRTY, OTHER = "ODD-EXT4-DIRTY", "ODD-XFSDIRT"
 
 

@@ -1,5 +1,7 @@
 """md RAID 0, 1 and 5 with a member missing, 6, 10, old metadata, LVM on RAID 1; and a lost one."""
 
+LONG = True
+
 
 def run(case):
     script = case.script([("md", "raw")])
