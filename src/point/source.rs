@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use disk_image::{Cache, Disk};
+use disk_image::{Cache, Disk, FileId, OpenError, Store};
 use serde::Deserialize;
 
 use super::error::CatalogError;
@@ -104,4 +104,28 @@ impl Source {
             Source::Restic(restic) => restic.open_disk(disk, cache),
         }
     }
+}
+
+/// Opens all disks of a point that lie in one store, in disk order. An image that another disk of the point has as its backing or
+/// data file, and that `point.toml` does not list, is no disk of its own and is left out. `file` finds the file of a disk's own image.
+pub(super) fn open_all(
+    store: &dyn Store,
+    point: &RecoveryPoint,
+    cache: &Arc<Cache>,
+    file: impl Fn(&DiskSource) -> Option<FileId>,
+) -> Result<Vec<Arc<Disk>>, CatalogError> {
+    let disks = point.disks.iter();
+    let opened: Vec<Result<Disk, OpenError>> = disks
+        .map(|disk| Disk::open(store, &disk.file(), cache))
+        .collect();
+    let is_part = |disk: &DiskSource| {
+        let mut others = opened.iter().flatten();
+        file(disk).is_some_and(|file| others.any(|other| other.depends_on(file)))
+    };
+    let kept = |disk: &DiskSource| disk.is_stated || !is_part(disk);
+    let kept: Vec<bool> = point.disks.iter().map(kept).collect();
+    let disks = opened.into_iter().zip(kept).filter(|(_, kept)| *kept);
+    disks
+        .map(|(disk, _)| disk.map(Arc::new).map_err(CatalogError::Open))
+        .collect()
 }

@@ -185,3 +185,23 @@ fn done(command: &mut Command) -> String {
     assert!(output.status.success(), "{command:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
+
+/// Runs a program under strace, which does as these options of its `-e` say to the system calls that touch this path.
+pub(crate) fn tampered(path: &Path, what: &[&str]) -> Vec<String> {
+    let strace = [
+        "strace",
+        "-D",
+        "-f",
+        "-qq",
+        "--seccomp-bpf",
+        "-o",
+        "/dev/null",
+        "-P",
+    ];
+    let mut words: Vec<String> = strace.map(str::to_owned).to_vec();
+    words.push(path.to_str().unwrap().to_owned());
+    for option in what {
+        words.extend(["-e".to_owned(), (*option).to_owned()]);
+    }
+    words
+}

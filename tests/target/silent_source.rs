@@ -10,7 +10,7 @@ use itemlift::tunnel::Bundle;
 use tokio::runtime::Builder;
 
 use crate::by_hand::ByHand;
-use crate::process::{Process, Site};
+use crate::process::{Process, Site, tampered};
 use crate::support::{POINT, content, within};
 
 /// Longer than any of these tests takes.
@@ -39,22 +39,7 @@ fn hung(site: &Site) -> PathBuf {
 
 fn holding(folder: &Path) -> Vec<String> {
     let delay = format!("inject=getdents64:delay_enter={}", HANGS_FOR.as_micros());
-    let words = [
-        "strace",
-        "-D",
-        "-f",
-        "-qq",
-        "--seccomp-bpf",
-        "-o",
-        "/dev/null",
-        "-P",
-        folder.to_str().unwrap(),
-        "-e",
-        "trace=getdents64",
-        "-e",
-        &delay,
-    ];
-    words.map(str::to_owned).to_vec()
+    tampered(folder, &["trace=getdents64", &delay])
 }
 
 fn took<T>(what: impl FnOnce() -> T) -> (T, Duration) {

@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::by_hand::{ByHand, LOGIN_STEPS};
-use crate::process::{Process, Site};
+use crate::process::{Process, Site, tampered};
 use crate::support::{content, within};
 
 const ANSWERS_AFTER: Duration = Duration::from_secs(10);
@@ -50,25 +50,15 @@ fn server() -> Process {
 /// Runs a program whose reads of one file take their time.
 fn slowly(file: &Path) -> Vec<String> {
     let delay = format!("inject=pread64:delay_enter={}", ANSWERS_AFTER.as_micros());
-    let words = [
-        "strace",
-        "-D",
-        "-f",
-        "-qq",
-        "--seccomp-bpf",
-        "-o",
-        "/dev/null",
-        "-P",
-        file.to_str().unwrap(),
-        "-e",
-        "trace=pread64,preadv2",
-        "-e",
-        &delay,
-        // As on a file system that cannot tell what is in memory: every read waits for the storage.
-        "-e",
-        "inject=preadv2:error=EOPNOTSUPP",
-    ];
-    words.map(str::to_owned).to_vec()
+    tampered(
+        file,
+        &[
+            "trace=pread64,preadv2",
+            &delay,
+            // As on a file system that cannot tell what is in memory: every read waits for the storage.
+            "inject=preadv2:error=EOPNOTSUPP",
+        ],
+    )
 }
 
 /// All of what one connection may have under way: 16 reads of 256 KiB.

@@ -9,7 +9,7 @@ use disk_image::{Cache, Disk, Folder, OpenError};
 use super::scan::{self, Scan};
 use crate::point::error::CatalogError;
 use crate::point::recovery_point::{DiskSource, RecoveryPoint};
-use crate::point::source::Found;
+use crate::point::source::{Found, open_all};
 
 /// An `images` source.
 #[derive(Debug)]
@@ -56,26 +56,18 @@ impl Images {
         })
     }
 
-    /// Opens all disks of a point, in disk order. An image that another disk of the point has as its backing or data file, and
-    /// that `point.toml` does not list, is no disk of its own and is left out.
+    /// Opens all disks of a point, in disk order.
     pub(in crate::point) fn open_disks(
         &self,
         point: &RecoveryPoint,
         cache: &Arc<Cache>,
     ) -> Result<Vec<Arc<Disk>>, CatalogError> {
         let root = self.open_root()?;
-        let opened = point
-            .disks
-            .iter()
-            .map(|disk| Disk::open(&root, &disk.file(), cache));
-        let opened: Vec<Result<Disk, OpenError>> = opened.collect();
-        let is_kept =
-            |disk: &DiskSource| disk.is_stated || !is_part_of_another(&root, disk, &opened);
-        let kept: Vec<bool> = point.disks.iter().map(is_kept).collect();
-        let disks = opened.into_iter().zip(kept).filter(|(_, kept)| *kept);
-        disks
-            .map(|(disk, _)| disk.map(Arc::new).map_err(CatalogError::Open))
-            .collect()
+        let file = |disk: &DiskSource| {
+            let found = root.regular_file(&disk.path);
+            found.ok().map(|(_, stamp)| stamp.file())
+        };
+        open_all(&root, point, cache, file)
     }
 
     /// Opens one disk of a point.
@@ -96,18 +88,4 @@ impl Images {
         };
         Folder::open(&self.root).map_err(explain)
     }
-}
-
-/// Whether a disk's file serves as part of another disk among those that opened.
-fn is_part_of_another(
-    root: &Folder,
-    disk: &DiskSource,
-    opened: &[Result<Disk, OpenError>],
-) -> bool {
-    root.regular_file(&disk.path).is_ok_and(|(_, stamp)| {
-        opened
-            .iter()
-            .flatten()
-            .any(|other| other.depends_on(stamp.file()))
-    })
 }

@@ -20,7 +20,7 @@ use super::store::SnapshotStore;
 use super::unlock::unlock;
 use crate::point::error::CatalogError;
 use crate::point::recovery_point::{DiskSource, Problem, RecoveryPoint};
-use crate::point::source::Found;
+use crate::point::source::{Found, open_all};
 
 /// A scan begins with no more snapshots after this time; the next one goes on.
 const SCAN_TIME: Duration = Duration::from_secs(20);
@@ -178,7 +178,7 @@ impl Restic {
         }
     }
 
-    /// Opens all disks of a point, in disk order; images that only serve others as backing or data files are left out.
+    /// Opens all disks of a point, in disk order.
     pub(in crate::point) fn open_disks(
         &self,
         point: &RecoveryPoint,
@@ -188,24 +188,7 @@ impl Restic {
             return Ok(Vec::new());
         };
         let store = self.store(&first.path, cache)?;
-        let opened = point
-            .disks
-            .iter()
-            .map(|disk| Disk::open(&store, &disk.file(), cache));
-        let opened: Vec<Result<Disk, OpenError>> = opened.collect();
-        let is_part = |disk: &DiskSource| {
-            let id = file_id(&disk.path);
-            opened.iter().flatten().any(|other| other.depends_on(id))
-        };
-        let kept: Vec<bool> = point
-            .disks
-            .iter()
-            .map(|disk| disk.is_stated || !is_part(disk))
-            .collect();
-        let disks = opened.into_iter().zip(kept).filter(|(_, kept)| *kept);
-        disks
-            .map(|(disk, _)| disk.map(Arc::new).map_err(CatalogError::Open))
-            .collect()
+        open_all(&store, point, cache, |disk| Some(file_id(&disk.path)))
     }
 
     /// Opens one disk of a point.
