@@ -34,6 +34,8 @@ pub struct Session {
     /// The next number to give, the window last told, the next status number to come.
     cmd_sn: u32,
     window: (u32, u32),
+    /// Numbers below this count as received, whatever became of their requests.
+    counted_below: u32,
     stat_sn: u32,
     next_itt: u32,
     tasks: BTreeMap<u32, Task>,
@@ -87,6 +89,7 @@ impl Session {
             max_burst,
             cmd_sn: 1,
             window: (1, 128),
+            counted_below: 1,
             stat_sn: 5,
             next_itt: 100,
             tasks: BTreeMap::new(),

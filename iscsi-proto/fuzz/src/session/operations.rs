@@ -164,7 +164,9 @@ impl Session {
         bhs[16..20].copy_from_slice(&self.next_itt.to_be_bytes());
         bhs[20..24].fill(0xff);
         bhs[24..28].copy_from_slice(&cmd_sn.to_be_bytes());
-        self.tasks.insert(self.next_itt, Task::new(bhs, Kind::Nop, Bytes::new()));
+        // §4.2.3.3: after a reset of all units the number counts as received, and this comes too late.
+        let optional = cmd_sn.wrapping_sub(self.counted_below).cast_signed() < 0;
+        self.tasks.insert(self.next_itt, Task { optional, ..Task::new(bhs, Kind::Nop, Bytes::new()) });
         let wire = self.wire(bhs, &[]);
         self.send(&wire);
     }
@@ -199,6 +201,7 @@ impl Session {
         self.may_close |= function == 7;
         // RFC 7143 §4.2.3.3: a reset of all units makes the numbers before it count as received.
         if matches!(function, 6 | 7) {
+            self.counted_below = self.cmd_sn;
             let held = self.held.iter().map(|(itt, _)| *itt).collect::<Vec<_>>();
             self.tasks.iter_mut().filter(|(itt, _)| held.contains(itt)).for_each(|(_, task)| task.optional = true);
         }
