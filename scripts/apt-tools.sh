@@ -16,7 +16,6 @@ TOOLS=(
     openssl:openssl
     restic:restic
     strace:strace
-    restic:restic
     rclone:rclone
     ceph-mon:ceph-mon
     ceph-osd:ceph-osd
