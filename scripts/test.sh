@@ -79,7 +79,7 @@ step_fuzz() {
         CUSTOM_LIBFUZZER_PATH=$PWD/README.md cargo clippy --locked --manifest-path "$crate/fuzz/Cargo.toml" \
             --target-dir target/fuzz/lint --all-targets -- -D warnings
     done
-    scripts/fuzz.sh 20
+    scripts/fuzz.sh --jobs "$(nproc)" 20
 }
 
 step_release() {

@@ -1,11 +1,10 @@
 """A reverse proxy for HTTP/1.1 on loopback that does to requests what the test tells it to.
 
 Requests go on as they came, so that signatures stay right. A rule says which of them meet
-a fault: by method and path, the first so many of them or each with a probability.
+a fault: by method and path, the first so many of them or each so-and-so-manyth.
 """
 
 import contextlib
-import random
 import re
 import socket
 import threading
@@ -28,7 +27,9 @@ class Rule:
     method: str | None = None
     # So many of them, then none; None: all of them.
     times: int | None = None
-    probability: float = 1.0
+    # Each so-and-so-manyth of them; 1: all of them.
+    every: int = 1
+    seen: int = 0
     met: int = 0
     # Set when the rule is taken away: faults that hold a request let go of it.
     over: threading.Event = field(default_factory=threading.Event)
@@ -45,9 +46,8 @@ class Request:
 class FaultProxy(LoopbackProxy):
     """`with FaultProxy(port) as proxy:` listens on `proxy.port` and hands on to `port`."""
 
-    def __init__(self, upstream, seed=0):
+    def __init__(self, upstream):
         super().__init__(upstream)
-        self.random = random.Random(seed)
         self.rules = []
         # Of each GET, what it asked for: path and range.
         self.asked_for = []
@@ -62,9 +62,9 @@ class FaultProxy(LoopbackProxy):
         return self.during(Silent())
 
     @contextlib.contextmanager
-    def during(self, fault, path="", method=None, times=None, probability=1.0):
+    def during(self, fault, path="", method=None, times=None, every=1):
         """Requests whose path (with the query) the pattern is found in meet the fault meanwhile."""
-        rule = Rule(fault, re.compile(path), method, times, probability)
+        rule = Rule(fault, re.compile(path), method, times, every)
         with self.lock:
             self.rules.append(rule)
         try:
@@ -85,7 +85,8 @@ class FaultProxy(LoopbackProxy):
                     continue
                 if rule.times is not None and rule.met >= rule.times:
                     continue
-                if self.random.random() >= rule.probability:
+                rule.seen += 1
+                if rule.seen % rule.every:
                     continue
                 rule.met += 1
                 return rule

@@ -4,8 +4,9 @@ Each has `answer(proxy, request, client, over)`: it answers in its own way, or n
 An OSError ends the client's connection, as does closing it here.
 """
 
+import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from http_message import PIECE, header, with_length, without
 
@@ -24,6 +25,21 @@ class Silent:
     def answer(self, proxy, request, client, over):
         over.wait()
         client.close()
+
+
+@dataclass
+class InTurn:
+    """Each request meets the next of several faults."""
+
+    faults: tuple
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    met: int = 0
+
+    def answer(self, proxy, request, client, over):
+        with self.lock:
+            fault = self.faults[self.met % len(self.faults)]
+            self.met += 1
+        fault.answer(proxy, request, client, over)
 
 
 @dataclass
