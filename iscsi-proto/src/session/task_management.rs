@@ -32,7 +32,12 @@ impl Session {
                 if self.waiting.len() >= IMMEDIATE_COMMANDS {
                     return Err(RejectReason::TooManyImmediate);
                 }
-                self.waiting.push_back(*request);
+                // By their numbers: one that was kept in the window may come after an immediate one
+                // with a later number, and must not end the commands between the two.
+                let later = |other: &TaskRequest| other.cmd_sn.ahead_of(request.cmd_sn) > 0;
+                let place = self.waiting.iter().position(later);
+                self.waiting
+                    .insert(place.unwrap_or(self.waiting.len()), *request);
                 return Ok(());
             }
             TaskFunction::TaskReassign => TaskResult::ReassignNotSupported,
@@ -43,7 +48,7 @@ impl Session {
         Ok(())
     }
 
-    /// Carries out the functions for several tasks, in the order in which they came, as far as they
+    /// Carries out the functions for several tasks, in the order of their numbers, as far as they
     /// need not wait "for all commands of the affected tasks to be received" (RFC 7143 §4.2.3.3).
     pub(super) fn manage_waiting(&mut self, out: &mut Outbox) {
         while let Some(request) = self.waiting.front().copied()

@@ -2,11 +2,12 @@
 
 use iscsi_proto::{CmdSn, Itt, Ttt};
 
-use crate::asking::{header, nop, status, unit_ready};
+use crate::asking::{header, nop, status, take_data, unit_ready};
 use crate::peer::{Peer, opcode};
 
 const ABORT_TASK: u32 = 1;
 const ABORT_TASK_SET: u32 = 2;
+const CLEAR_TASK_SET: u32 = 4;
 const LOGICAL_UNIT_RESET: u32 = 5;
 const TARGET_WARM_RESET: u32 = 6;
 
@@ -168,6 +169,40 @@ fn functions_for_a_unit_wait_for_the_commands_before_them() {
         );
         assert!(peer.try_receive().is_none());
     }
+}
+
+/// A function that waited in the window comes after an immediate one with a later number: it is
+/// carried out first all the same, and leaves the commands between the two alone.
+#[test]
+fn functions_are_carried_out_in_the_order_of_their_numbers() {
+    let mut peer = Peer::ready(&[]);
+    peer.reads_at_once = false;
+    let number = peer.cmd_sn;
+    let clear = (CLEAR_TASK_SET, 0x0280_0000, 0, 0x7000, number + 1);
+    let abort = (ABORT_TASK_SET, 0x4280_0000, 1 << 16, 0x7001, number + 3);
+    let mut between = Itt::RESERVED;
+    for (function, first, lun, itt, cmd_sn) in [clear, abort] {
+        let first = first | function << 16;
+        let words = [first, 0, lun, 0, itt, u32::MAX, cmd_sn, 0, 0, 0, 0, 0];
+        peer.send(header(words), vec![]);
+        if itt == 0x7000 {
+            peer.cmd_sn = number + 2;
+            between = peer.read(0, 0, 1);
+        }
+    }
+    assert!(peer.try_receive().is_none(), "one command is missing");
+    unit_ready(&mut peer, number);
+    assert_eq!(status(&mut peer).status, 0);
+    for tag in [0, 1] {
+        let frame = peer.receive();
+        assert_eq!((frame.bhs[0], frame.bhs[2]), (0x22, 0));
+        assert_eq!(frame.bhs[16..20], [0, 0, 0x70, tag]);
+    }
+    let reads = std::mem::take(&mut peer.reads);
+    assert_eq!(reads.len(), 1, "it was touched");
+    peer.answer(&reads[0]);
+    let (data, _) = take_data(&mut peer, between, 8192, 262_144);
+    assert_eq!(data.len(), 512);
 }
 
 /// For a whole target nothing is waited for: the numbers before the request count as received.
