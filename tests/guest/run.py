@@ -3,11 +3,15 @@
 
 Prints a table scenario × result × seconds and, last, `N passed, N failed`. The guest image and
 the disks are made at the first run and kept under target/guest; --rebuild makes them anew.
-A scenario with LONG = True takes its time: --all runs it, --ci leaves it out.
+A scenario with LONG = True takes its time: --all runs it, --ci leaves it out. As many guests as
+--jobs says run at one time, each with one scenario after the other.
 """
 
 import argparse
+import concurrent.futures
 import importlib
+import os
+import queue
 import shutil
 import sys
 import tempfile
@@ -19,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from bed.bench import Bench
 from bed.cache import CACHE, GUEST_FILES, say
+from bed.disks import Disks
+from bed.image import GuestImage
 from bed.port import GuestError
 
 TOOLS = ("qemu-system-x86_64", "qemu-img", "mmdebstrap", "mkfs.ext4", "tgtd", "tgtadm")
@@ -58,6 +64,8 @@ def arguments():
     parser.add_argument("--ci", action="store_true", help="run all but those that are long")
     parser.add_argument("--list", action="store_true", help="show the scenarios")
     parser.add_argument("--rebuild", action="store_true", help="make guest image and disks anew")
+    jobs = min(2, os.cpu_count() or 1)
+    parser.add_argument("--jobs", type=int, default=jobs, help=f"guests at one time ({jobs})")
     parser.add_argument("--timing", action="store_true", help="say where the mounting time goes")
     parser.add_argument(
         "--keep", action="store_true", help="keep each run's folder, also when it passes"
@@ -78,22 +86,16 @@ def is_long(name):
 
 
 def run_all(chosen, options):
-    results = []
     CACHE.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=CACHE))
-    bench = Bench(folder)
+    disks = Disks(GuestImage())
+    benches = [Bench(folder / f"bench{number}", disks) for number in range(options.jobs)]
     try:
-        for name in chosen:
-            started = time.monotonic()
-            problem = run_one(bench, name)
-            seconds = time.monotonic() - started
-            results.append((name, problem, seconds))
-            say(f"{'FAILED' if problem else 'passed'} {name} ({seconds:.1f} s)")
-            if problem:
-                say(problem)
+        results = run_on_all(benches, chosen)
     finally:
-        bench.end()
-    report(results, bench, options)
+        for bench in benches:
+            bench.end()
+    report(results, benches, options)
     failed = sum(1 for _, problem, _ in results if problem)
     if failed or options.keep:
         say(f"logs: {folder}")
@@ -101,6 +103,30 @@ def run_all(chosen, options):
         shutil.rmtree(folder, ignore_errors=True)
     print(f"{len(results) - failed} passed, {failed} failed", flush=True)
     return 1 if failed else 0
+
+
+def run_on_all(benches, chosen):
+    """Name, problem and seconds of each scenario, in the order of `chosen`."""
+    free = queue.SimpleQueue()
+    for bench in benches:
+        free.put(bench)
+
+    def timed(name):
+        bench = free.get()
+        started = time.monotonic()
+        problem = run_one(bench, name)
+        seconds = time.monotonic() - started
+        say(f"{'FAILED' if problem else 'passed'} {name} ({seconds:.1f} s)")
+        if problem:
+            say(problem)
+        free.put(bench)
+        return name, problem, seconds
+
+    pool = concurrent.futures.ThreadPoolExecutor(len(benches))
+    try:
+        return list(pool.map(timed, chosen))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def run_one(bench, name):
@@ -115,17 +141,17 @@ def run_one(bench, name):
         return traceback.format_exc()
 
 
-def report(results, bench, options):
+def report(results, benches, options):
     width = max(len(name) for name, _, _ in results)
     print(f"{'scenario':{width}}  result  seconds")
     for name, problem, seconds in results:
         print(f"{name:{width}}  {'FAILED' if problem else 'passed'}  {seconds:7.1f}")
-    boots = ", ".join(f"{boot:.1f}" for boot in bench.boots)
-    print(f"guest booted {len(bench.boots)} times, in {boots} s")
-    if bench.figures:
-        print("\n".join(bench.figures))
-    if options.timing:
-        print("\n".join(bench.timing))
+    boots = [f"{boot:.1f}" for bench in benches for boot in bench.boots]
+    print(f"guest booted {len(boots)} times, in {', '.join(boots)} s")
+    for bench in benches:
+        print("".join(f"{figure}\n" for figure in bench.figures), end="")
+        if options.timing:
+            print("".join(f"{line}\n" for line in bench.timing), end="")
 
 
 if __name__ == "__main__":

@@ -7,18 +7,18 @@ scenario with HOST_DISKS, names of recipes, has a guest of its own that has copi
 import shutil
 
 from bed.case import Case
-from bed.disks import Disks
-from bed.image import GuestImage
 from bed.machine import Machine
+from bed.port import GuestError
 from bed.shell import Shell
 
 
 class Bench:
-    def __init__(self, folder):
+    def __init__(self, folder, disks):
+        folder.mkdir()
         self.folder = folder
-        self.image = GuestImage()
-        self.disks = Disks(self.image)
+        self.disks = disks
         self.machine = None
+        self.ended = False
         self.boots = []
         self.timing = []
         self.figures = []
@@ -49,11 +49,13 @@ class Bench:
 
     def shell(self, host_disks=()):
         """The guest's shell; boots one, with copies of these recipes' disks, where none is up."""
+        if self.ended:
+            raise GuestError("the run was ended")
         if self.machine is None:
             folder = self.folder / f"machine{len(self.boots)}"
             folder.mkdir()
             copies = [path for name in host_disks for path in self.disks[name].forms("raw")]
-            self.machine = Machine(self.image, folder, copies=copies)
+            self.machine = Machine(self.disks.image, folder, copies=copies)
             self.boots.append(self.machine.boot_seconds)
             # The nodes of device-mapper and loop stay in /dev once they are there. A machine with
             # open-iscsi has its daemon at hand (systemd would start it by its
@@ -71,9 +73,11 @@ class Bench:
         return "\n".join([*logs, f"guest:\n{kernel.text}"])
 
     def discard_machine(self):
-        self.end()
-
-    def end(self):
         if self.machine is not None:
             self.machine.kill()
             self.machine = None
+
+    def end(self):
+        """For good, also while another thread runs a scenario here: that fails."""
+        self.ended = True
+        self.discard_machine()

@@ -5,11 +5,16 @@ import json
 import os
 import shutil
 import sys
+import threading
+from collections import defaultdict
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 GUEST_FILES = REPOSITORY / "tests" / "guest"
 CACHE = REPOSITORY / "target" / "guest"
+
+# Of each kind, one is built at a time; whoever comes meanwhile waits for it.
+_building = defaultdict(threading.Lock)
 
 
 def say(text):
@@ -28,6 +33,11 @@ def cached(kind, key, build):
     It is filled under another name and renamed when complete, so that an interrupted build
     is never taken for a finished one. Older versions of the same kind are removed.
     """
+    with _building[kind]:
+        return _cached(kind, key, build)
+
+
+def _cached(kind, key, build):
     folder = CACHE / f"{kind}-{key}"
     if folder.is_dir():
         return folder

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ HOST_SEEN_FROM_GUEST = "10.0.2.2"
 START_LIMIT_SECONDS = 20
 COMMAND_LIMIT_SECONDS = 30
 EARLIER_POINT, POINT = "2026-11-19T02-00-00Z", "2026-11-20T02-00-00Z"
+
+# Ports of servers that are down for a while must not go to others.
+_handed_out, _handing_out = set(), threading.Lock()
 
 
 class ServerError(Exception):
@@ -184,6 +188,12 @@ class Server:
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A loopback port that nobody listens on, another one each time."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        with _handing_out:
+            if port not in _handed_out:
+                _handed_out.add(port)
+                return port
