@@ -27,7 +27,7 @@ DISKS_TIMEOUT = 60
 
 def connect(host, state, plan, secrets, tunnel, checkpoint):
     """Attaches the disks; returns them as devices. `checkpoint` raises if the user wants out."""
-    state.note(iqn=plan["iqn"], port=tunnel.port, absent_folders=absent_folders(host))
+    state.note(iqn=plan["iqn"], portal=tunnel.portal, absent_folders=absent_folders(host))
     isolate(host, state)
     checkpoint()
     tunnel.start()
@@ -35,14 +35,25 @@ def connect(host, state, plan, secrets, tunnel, checkpoint):
     ensure_iscsid(host, state)
     check_initiator_name(host)
     checkpoint()
-    target = Target(host, plan["iqn"], tunnel.port)
+    target = Target(host, plan["iqn"], tunnel.portal)
     target.make_record(secrets)
-    target.login()
+    log_in(target, tunnel)
     checkpoint()
     names = wait_for_disks(host, plan)
     state.note(devices=sorted(names.values()))
     settle(host)
     return disk_devices(host, plan, names)
+
+
+def log_in(target, tunnel):
+    """Raises Stop with the reason: the initiator knows what its own connection met, the tunnel what was behind it."""
+    try:
+        target.login()
+    except Stop:
+        behind = tunnel.failure()
+        if behind is not None:
+            raise behind
+        raise
 
 
 def wait_for_disks(host, plan):

@@ -30,7 +30,7 @@ def close_run(host, state, talk, tunnel=None):
     """Undoes what the state's record names; returns what is left as sentences, empty if nothing is."""
     deadline = host.monotonic() + CLOSE_LIMIT
     state.try_note(state="closing")
-    target = Target(host, state["iqn"], state.get("port", 0))
+    target = Target(host, state["iqn"], state.get("portal", "127.0.0.1:0"))
     unmount_all(host, state, talk, deadline)
     emptied, standing_now = take_down(host, state, min(deadline, host.monotonic() + TAKE_DOWN_PATIENCE))
     if not target.logout(deadline - LAST_RESORT):

@@ -40,12 +40,12 @@ SETTINGS = (
 
 
 class Target:
-    """Our target behind the tunnel's port."""
+    """Our target behind the tunnel's portal, ADDRESS:PORT."""
 
-    def __init__(self, host, iqn, port):
+    def __init__(self, host, iqn, portal):
         self.host = host
         self.iqn = iqn
-        self.portal = "127.0.0.1:{}".format(port)
+        self.portal = portal
 
     def admin(self, operation, timeout=TOOL_TIMEOUT):
         return self.host.run(["iscsiadm", "-m", "node", "-T", self.iqn, "-p", self.portal] + operation, timeout)

@@ -5,6 +5,7 @@ import shutil
 
 from attach import connect, make_overlays, mount_volumes
 from closing import close_run
+from listener import open_listener
 from outcome import DONE, HOST_LACKS, IN_PART, Stop
 from report import print_report
 from state import State
@@ -75,7 +76,7 @@ class Run:
                 plan["port"],
             )
         )
-        self.tunnel = Tunnel(plan, self.data_context)
+        self.tunnel = Tunnel(plan, self.data_context, open_listener(self.host))
         devices = connect(self.host, self.state, plan, self.secrets, self.tunnel, self.checkpoint)
         overlays = make_overlays(self.host, talk, self.state, self.folder, self.overlay_bytes)
         volumes = mount_volumes(self.host, talk, self.state, plan, self.folder, devices, overlays, self.checkpoint)

@@ -9,26 +9,25 @@ import socket
 import threading
 import time
 
-from outcome import Refused, Stop
+from listener import MAX_LINKS
+from outcome import Refused, Stop, Unreachable
 from server import open_tls, tls_failure
 from tunnel import relay
 
-# One session has one connection; while it is re-established the old one may still be around.
-MAX_LINKS = 8
 # After a failure, the next attempt waits this long, so that the initiator's retries do not become a storm. Seconds.
 RETRY_PAUSE = 0.5
+# Why a link is down that one of the two sides has closed.
+ENDED = "the connection ended"
 
 
 class Tunnel:
     """Starts and watches the process. The parent keeps the listening socket: a new process goes on with it."""
 
-    def __init__(self, plan, context):
+    def __init__(self, plan, context, listener):
         self.plan = plan
         self.context = context
-        self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self.listener.bind(("127.0.0.1", 0))
-        self.listener.listen(MAX_LINKS)
-        self.port = self.listener.getsockname()[1]
+        self.listener = listener
+        self.portal = "{}:{}".format(*listener.getsockname())
         self.pid = None
         self.reports = None
         self.lifeline = None
@@ -62,6 +61,13 @@ class Tunnel:
         lines = self.unread.split(b"\n")
         self.unread = lines.pop()
         return [json.loads(line.decode()) for line in lines]
+
+    def failure(self):
+        """Why its last connection did not come about or broke, as a Stop; None if it just ended, or still stands."""
+        told = [event for event in self.read_reports() if event["why"] != ENDED]
+        if not told or told[-1]["link"] == "up":
+            return None
+        return Refused(told[-1]["why"]) if told[-1]["link"] == "refused" else Unreachable(told[-1]["why"])
 
     def restart_if_dead(self):
         """Starts the process again if it is gone; tells whether it was."""
@@ -136,7 +142,7 @@ def serve_link(local, plan, context, reports, slots):
         local.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         remote = open_tls(plan, context)
         relay(local, remote, lambda: report(reports, "up"))
-        report(reports, "down", "the connection ended")
+        report(reports, "down", ENDED)
     except Refused as refused:
         report(reports, "refused", refused.why)
     except Stop as stop:

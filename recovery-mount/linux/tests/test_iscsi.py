@@ -28,7 +28,7 @@ FILE = "/etc/iscsi/nodes/{}/127.0.0.1,40000,-1/default".format(IQN)
 class Records(HostCase):
     def setUp(self):
         super().setUp()
-        self.target = Target(self.host, IQN, 40000)
+        self.target = Target(self.host, IQN, "127.0.0.1:40000")
 
     def give_record(self, text=RECORD, file=FILE):
         self.host.answer(
@@ -120,11 +120,11 @@ class Sessions(HostCase):
             self.host.delete("/sys/class/iscsi_session/session2")
 
         self.host.answer("iscsiadm -m node -T {} -p 127.0.0.1:1 --logout".format(IQN), logout)
-        self.assertTrue(Target(self.host, IQN, 1).logout(self.host.clock + 60))
+        self.assertTrue(Target(self.host, IQN, "127.0.0.1:1").logout(self.host.clock + 60))
         self.assertEqual(seen, ["1"])
 
     def test_logout_without_session_asks_nobody(self):
-        self.assertTrue(Target(self.host, IQN, 1).logout(self.host.clock + 60))
+        self.assertTrue(Target(self.host, IQN, "127.0.0.1:1").logout(self.host.clock + 60))
         self.assertEqual(self.host.ran, [])
 
 

@@ -16,7 +16,7 @@ from unittest import mock
 
 from outcome import Refused, Unreachable
 from server import ask_grant, open_tls, tls_context
-from tests.tls import TlsCase
+from tests.tls import TlsCase, address_of
 from tunnel import BUFFER_BYTES, Pipe
 
 PATTERN = bytes(range(256)) * 4096
@@ -76,6 +76,36 @@ class Carrying(TlsCase):
         event = self.reports(tunnel, 1)[0]
         self.assertEqual(event["link"], "down")
         self.assertIn("Cannot reach the server at 127.0.0.1", event["why"])
+
+    def test_tells_why_a_login_through_it_failed(self):
+        tunnel = self.tunnel()
+        self.assertIsNone(tunnel.failure())
+        sock = self.dial(tunnel)
+        sock.sendall(b"x")
+        sock.recv(1)
+        sock.close()
+        time.sleep(0.2)
+        self.assertIsNone(tunnel.failure())  # it ended as connections do
+        self.server.close()
+        self.assertEqual(self.dial(tunnel).recv(1), b"")
+        self.assertIn("Cannot reach the server", self.failure(tunnel).sentence)
+
+    def test_tells_that_the_server_refused_a_login_through_it(self):
+        tunnel = self.tunnel("revoked")
+        sock = self.dial(tunnel)
+        with contextlib.suppress(OSError):
+            sock.sendall(b"x")
+            sock.recv(1)
+        self.assertEqual(self.failure(tunnel).why, "revoked")
+
+    def failure(self, tunnel):
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            failure = tunnel.failure()
+            if failure is not None:
+                return failure
+            time.sleep(0.02)
+        return self.fail("it told nothing")
 
 
 class Records:
@@ -154,9 +184,11 @@ class Ends(TlsCase):
     def test_the_process_ends_with_its_parent_however_that_ends(self):
         program = (
             "import sys; sys.path[:0] = [{!r}]\n"
+            "from listener import listen_at\n"
             "from tunnel_process import Tunnel\n"
             "import time\n"
-            "tunnel = Tunnel({!r}, None); tunnel.start(); print(tunnel.pid, flush=True); time.sleep(60)\n"
+            "tunnel = Tunnel({!r}, None, listen_at('127.0.0.1', 0))\n"
+            "tunnel.start(); print(tunnel.pid, flush=True); time.sleep(60)\n"
         ).format(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), self.plan)
         parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
         self.addCleanup(parent.stdout.close)
@@ -171,11 +203,11 @@ class Ends(TlsCase):
 
     def test_closing_ends_the_process_and_frees_the_port(self):
         tunnel = self.tunnel()
-        pid, port = tunnel.pid, tunnel.port
+        pid, address = tunnel.pid, address_of(tunnel.portal)
         tunnel.close()
         self.assertFalse(alive(pid))
         with self.assertRaises(OSError):
-            socket.create_connection(("127.0.0.1", port), timeout=1)
+            socket.create_connection(address, timeout=1)
 
     def test_a_dead_process_is_replaced_on_the_same_port(self):
         tunnel = self.tunnel()

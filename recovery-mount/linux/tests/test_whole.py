@@ -20,7 +20,7 @@ from server import ask_grant, tls_context
 from talk import Talk
 from tests.fakes import PLAN, SECRETS, FakeTalk, HostCase
 from tests.pki import Pki
-from tests.tls import TlsServer
+from tests.tls import TlsServer, address_of
 
 IQN = PLAN["iqn"]
 ANSWER = (
@@ -112,7 +112,7 @@ class WholeRun(HostCase):
 
         def use(_status):
             state = json.loads(self.host.read("/run/itemlift/7f3k.json"))
-            with contextlib.closing(socket.create_connection(("127.0.0.1", state["port"]), 5)) as sock:
+            with contextlib.closing(socket.create_connection(address_of(state["portal"]), 5)) as sock:
                 sock.sendall(b"a login request")
                 seen.append(sock.recv(100))
             os.kill(os.getpid(), signal.SIGTERM)
@@ -168,7 +168,7 @@ class WholeRun(HostCase):
         def revoke(_status):
             state = json.loads(self.host.read("/run/itemlift/7f3k.json"))
             with contextlib.closing(
-                socket.create_connection(("127.0.0.1", state["port"]), 5)
+                socket.create_connection(address_of(state["portal"]), 5)
             ) as sock, contextlib.suppress(OSError):
                 sock.sendall(b"a login request")
                 sock.recv(100)

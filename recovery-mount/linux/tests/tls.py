@@ -8,6 +8,7 @@ import threading
 import time
 import unittest
 
+from listener import listen_at
 from server import tls_context
 from tests.pki import Pki
 from tunnel_process import Tunnel
@@ -60,6 +61,11 @@ class TlsServer:
                 connection.shutdown(socket.SHUT_RDWR)
 
 
+def address_of(portal):
+    host, _, port = portal.rpartition(":")
+    return host, int(port)
+
+
 def listen():
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
@@ -86,13 +92,13 @@ class TlsCase(unittest.TestCase):
         return tls_context(self.plan, protocol, self.pki.secrets(client))
 
     def tunnel(self, client="client"):
-        tunnel = Tunnel(self.plan, self.context(client))
+        tunnel = Tunnel(self.plan, self.context(client), listen_at("127.0.0.1", 0))
         self.addCleanup(tunnel.close)
         tunnel.start()
         return tunnel
 
     def dial(self, tunnel):
-        sock = socket.create_connection(("127.0.0.1", tunnel.port), timeout=20)
+        sock = socket.create_connection(address_of(tunnel.portal), timeout=20)
         self.addCleanup(sock.close)
         return sock
 

@@ -28,6 +28,7 @@ const MODULES: &[(&str, &str)] = &[
     ("leftovers", include_str!("../../linux/leftovers.py")),
     ("proxy", include_str!("../../linux/proxy.py")),
     ("server", include_str!("../../linux/server.py")),
+    ("listener", include_str!("../../linux/listener.py")),
     ("tunnel", include_str!("../../linux/tunnel.py")),
     (
         "tunnel_process",
