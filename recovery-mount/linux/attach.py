@@ -27,6 +27,7 @@ DISKS_TIMEOUT = 60
 
 def connect(host, state, plan, secrets, tunnel, checkpoint):
     """Attaches the disks; returns them as devices. `checkpoint` raises if the user wants out."""
+    checkpoint("Connecting.")
     state.note(iqn=plan["iqn"], portal=tunnel.portal, absent_folders=absent_folders(host))
     isolate(host, state)
     checkpoint()
@@ -34,13 +35,13 @@ def connect(host, state, plan, secrets, tunnel, checkpoint):
     state.note(tunnel=[tunnel.pid, process_start(host, tunnel.pid)])
     ensure_iscsid(host, state)
     check_initiator_name(host)
-    checkpoint()
+    checkpoint("Logging in.")
     target = Target(host, plan["iqn"], tunnel.portal)
     target.make_record(secrets)
     log_in(target, tunnel)
-    checkpoint()
-    names = wait_for_disks(host, plan)
+    names = wait_for_disks(host, plan, checkpoint)
     state.note(devices=sorted(names.values()))
+    checkpoint("Waiting for this machine to take notice of them.")
     settle(host)
     return disk_devices(host, plan, names)
 
@@ -56,7 +57,7 @@ def log_in(target, tunnel):
         raise
 
 
-def wait_for_disks(host, plan):
+def wait_for_disks(host, plan, checkpoint):
     """The kernel's names of our disks by LUN, once all of them are there and their partitions have been read."""
     wanted = {disk["lun"] for disk in plan["disks"]}
 
@@ -64,6 +65,7 @@ def wait_for_disks(host, plan):
         disks = {}
         for session in sessions_of(host, plan["iqn"]):
             disks.update(session_disks(host, session))
+        checkpoint("Waiting for the disks.", " {} of {} are there.".format(len(wanted & set(disks)), len(wanted)))
         return disks if wanted <= set(disks) and all(host.can_open("/dev/" + name) for name in disks.values()) else None
 
     disks = host.wait_for(found, DISKS_TIMEOUT)
@@ -91,6 +93,7 @@ def mount_volumes(host, talk, state, plan, folder, devices, overlays, checkpoint
     make_layout(host, state, folder, plan, volumes)
     Mounting(host, state, overlays).mount_all(volumes, checkpoint)
     overlays.cows.end()
+    checkpoint("Looking for the machine's own tree.")
     state.note(trees=build_trees(host, state, volumes))
     return volumes
 

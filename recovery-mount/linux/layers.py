@@ -16,12 +16,16 @@ CONTAINER_BYTES = 1024
 
 def discover(host, devices, layers, checkpoint):
     """The volumes on these devices, in the order of the disks and what is on them; `checkpoint` may raise."""
+    looked_at = 0
     waiting = list(devices)
     volumes = []
     while waiting:
-        checkpoint()
         waiting.sort(key=lambda device: device.order)
-        claims = [(rank_of(host, device, layers), device) for device in waiting]
+        claims = []
+        for device in waiting:
+            checkpoint("Looking at what is on the disks.", " {} devices so far.".format(looked_at))
+            looked_at += device.found is None
+            claims.append((rank_of(host, device, layers), device))
         first = min(rank for rank, _ in claims)
         made, found = layers[first].open(host, [device for rank, device in claims if rank == first])
         waiting = [device for rank, device in claims if rank != first]

@@ -16,7 +16,7 @@ from run import Run, say_closed, show
 from selfcheck import check_self
 from server import ask_grant, tls_context
 from state import load_state
-from table import duration, printable
+from table import duration
 from talk import Talk, ask_secrets
 from waiting import full_sentence
 
@@ -34,7 +34,7 @@ def main(plan, sealed, signature, script, arguments):
         status, sentence = stop.status, stop.sentence
     except KeyboardInterrupt:
         status, sentence = USAGE, "Interrupted. Nothing was mounted."
-    sys.stderr.write("itemlift: {}\n".format(printable(sentence)))
+    talk.fail(sentence)
     if talk.as_json:
         print_report(STOP_WORDS.get(status, "closed"), plan, plan["expires_at"], [])
     return status
@@ -70,10 +70,11 @@ def act(host, talk, plan, sealed, flags):
     prepare(host, talk, folder)
     secrets = ask_secrets(talk, sealed, plan, flags.password_stdin)
     contexts = tls_context(plan, "iscsi", secrets), tls_context(plan, "http/1.1", secrets)
+    talk.progress("Asking the server about the grant.")
     expires_at, _ = ask_grant(plan, contexts[1])
     run = Run(host, talk, plan, secrets, contexts, folder, flags.overlay_size << 20)
     if flags.detach:
-        return in_background(lambda mounted: run.go(expires_at, mounted))
+        return in_background(lambda mounted: run.go(expires_at, lambda status: leave_terminal(run, mounted, status)))
     return run.go(expires_at, lambda status: None)
 
 
@@ -81,7 +82,7 @@ def already(host, talk, plan, state):
     """A run is there: shows it. Returns the status for who wanted another one."""
     talk.say(
         "Already attached, by process {}{}.".format(
-            state.get("pid"), ", below " + printable(state["folder"]) if state.get("folder") else ""
+            state.get("pid"), ", below " + state["folder"] if state.get("folder") else ""
         )
     )
     volumes = state.get("volumes", [])
@@ -153,6 +154,13 @@ def in_background(work):
         os.close(writing)
 
     return work(mounted)
+
+
+def leave_terminal(run, mounted, status):
+    """The last words to who started it, before the run goes on in the background."""
+    left = duration(run.state["expires_at"] - run.host.now()).capitalize()
+    run.talk.say("It stays mounted in the background. {} left. To close: --unmount.".format(left))
+    mounted(status)
 
 
 def exit_status(waited):

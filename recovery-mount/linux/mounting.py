@@ -25,10 +25,10 @@ class Mounting:
 
     def mount_all(self, volumes, checkpoint):
         """Mounts what can be mounted; a volume that cannot be keeps the reason."""
-        for volume in volumes:
-            if volume.is_mountable():
-                checkpoint()
-                self.mount(volume)
+        mountable = [volume for volume in volumes if volume.is_mountable()]
+        for number, volume in enumerate(mountable, 1):
+            checkpoint("Mounting the volumes.", " {} of {}.".format(number, len(mountable)))
+            self.mount(volume)
 
     def mount(self, volume):
         self.state.add("mounts", volume.path)

@@ -11,6 +11,7 @@ from mounting import MODPROBE_TIMEOUT, known
 from outcome import DONE, HOST_LACKS, Stop
 from packages import packages_for, require
 from server import open_tls, tls_context
+from table import counted
 
 PROGRAMS = ("iscsiadm", "modprobe", "blkid", "blockdev", "mount", "umount")
 KERNEL_MODULE = "iscsi_tcp"
@@ -50,12 +51,11 @@ def report_checks(host, talk, plan, folder, overlay_bytes):
         check_server(plan),
     ]
     for check in checks:
-        talk.say("{}  {}: {}".format("ok     " if check.status == DONE else "MISSING", check.what, check.detail))
+        mark, look = ("ok", None) if check.status == DONE else ("MISSING", "odd")
+        talk.say("{:7}  {}: {}".format(mark, check.what, check.detail), look, indent=9)
     talk.say(
         "A run attaches {} as iSCSI through a tunnel of its own, mounts what is on them, and undoes all of it when "
-        "it is closed. --check has changed nothing.".format(
-            "1 disk" if len(plan["disks"]) == 1 else "{} disks".format(len(plan["disks"]))
-        )
+        "it is closed. --check has changed nothing.".format(counted(len(plan["disks"]), "disk"))
     )
     reports = [{"what": each.what, "ok": each.status == DONE, "detail": each.detail} for each in checks]
     return max(check.status for check in checks), reports

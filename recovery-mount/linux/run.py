@@ -1,7 +1,6 @@
 """One run: attach, mount, show, wait, close. Whatever goes wrong on the way, it closes."""
 
 import os
-import shutil
 
 from attach import connect, make_overlays, mount_volumes
 from closing import close_run
@@ -9,7 +8,7 @@ from listener import open_listener
 from outcome import DONE, HOST_LACKS, IN_PART, Stop
 from report import print_report
 from state import State
-from table import duration, volume_table
+from table import counted, volume_table
 from tunnel_process import Tunnel
 from waiting import FAREWELLS, Keyboard, Signals, Watch, wait_for_end
 
@@ -69,11 +68,7 @@ class Run:
         plan, talk = self.plan, self.talk
         talk.say(
             "Attaching {} of {} ({}) from {} port {}.".format(
-                "1 disk" if len(plan["disks"]) == 1 else "{} disks".format(len(plan["disks"])),
-                plan["vm"],
-                plan["point"],
-                plan["host"],
-                plan["port"],
+                counted(len(plan["disks"]), "disk"), plan["vm"], plan["point"], plan["host"], plan["port"]
             )
         )
         self.tunnel = Tunnel(plan, self.data_context, open_listener(self.host))
@@ -92,7 +87,7 @@ class Run:
     def stay(self, status):
         """Waits for the end; returns the exit status."""
         watch = Watch(self.host, self.plan, self.state, self.talk, self.tunnel, self.control_context)
-        self.talk.say("{} left. To close: q here, or --unmount.".format(duration(watch.time_left()).capitalize()))
+        self.talk.progress(watch.time_and_way_out())
         reason_status, farewell = FAREWELLS[wait_for_end(watch, self.signals, Keyboard())]
         self.talk.say(farewell)
         return reason_status or status
@@ -109,26 +104,29 @@ class Run:
     def closed_volumes(self):
         return [dict(volume, mounted=False, path=None) for volume in self.volumes]
 
-    def checkpoint(self):
+    def checkpoint(self, stage="", count=""):
+        """Ends the run here if the user wants out; else says what is done next, if that is a stage of its own."""
         if self.signals.came:
             raise Interrupted()
+        if stage:
+            self.talk.progress(stage, count)
 
 
 def show(talk, reports, trees=()):
     """The table, as wide as the terminal, and where the volumes are together as on their machine."""
+    talk.below("")
     talk.say()
-    for line in volume_table(reports, shutil.get_terminal_size((100, 24)).columns):
-        talk.say(line)
+    talk.show(volume_table(reports, talk.width(), talk.shown))
     talk.say()
     for path in trees:
         talk.say("As on the machine itself, each file at its path: " + path)
 
 
 def say_closed(talk, left):
+    talk.below("")
     for sentence in left:
-        talk.say("Still there: " + sentence)
-    talk.say(
-        "Closed, but something is left: run the script with --unmount to try again."
-        if left
-        else "Closed. Nothing is left behind."
-    )
+        talk.say("Still there: " + sentence, "bad")
+    if left:
+        talk.say("Closed, but something is left: run the script with --unmount to try again.", "bad")
+    else:
+        talk.say("Closed. Nothing is left behind.", "good")

@@ -5,8 +5,9 @@ import os
 import select
 import sys
 
+from columns import folded, printable
 from outcome import REFUSED, Stop
-from table import printable
+from terminal import Terminal
 from unseal import unseal
 
 PASSWORD_TRIES = 3
@@ -15,6 +16,7 @@ PASSWORD_MAX_BYTES = 256
 # What cryptsetup takes at most; and how long a line that is not there yet is waited for. Seconds.
 KEY_MAX_BYTES = 512
 KEY_WAIT = 5
+YES_OR_NO = " [y/N] "
 
 
 class Talk:
@@ -26,17 +28,44 @@ class Talk:
         self.keys_from_stdin = keys_from_stdin
         self.key_tries = 1 if keys_from_stdin else KEY_TRIES
         self.out = out or (sys.stderr if as_json else sys.stdout)
+        self.terminal = Terminal(self.out)
+        self.stage = ""
 
-    def say(self, text=""):
-        """One line; what steers a terminal, or what it cannot show, is escaped; a closed one is no reason to fail."""
-        try:
-            self.out.write(self.shown(text) + "\n")
-            self.out.flush()
-        except (OSError, ValueError):
-            pass
+    def say(self, text="", look=None, indent=0):
+        """One message; on a terminal it is folded between words, the lines after the first indented."""
+        shown = self.shown(text)
+        self.terminal.write(folded(shown, self.width(), indent) if self.terminal.is_one else [shown], look)
+
+    def show(self, lines):
+        """Lines that are laid out already and shown(), each with its look."""
+        for line, look in lines:
+            self.terminal.write([line], look)
+
+    def fail(self, sentence):
+        """The last word of a run that did not do what it was asked."""
+        self.below("")
+        Talk(out=sys.stderr).say("itemlift: " + sentence, "bad")
+
+    def below(self, text):
+        """What stays at the bottom of a terminal until something else does; nothing elsewhere."""
+        self.terminal.write_below(self.shown(text))
+
+    def progress(self, stage, count=""):
+        """What is going on: at the bottom of a terminal; elsewhere each stage is a line, and nothing is counted."""
+        if self.terminal.steers:
+            self.below(stage + count)
+        elif stage != self.stage:
+            self.say(stage)
+        self.stage = stage
+
+    def width(self):
+        return self.terminal.width()
 
     def shown(self, text):
-        """The text of a message: names of VMs, disks, processes and paths may hold anything."""
+        """The text of a message: names of VMs, disks, processes and paths may hold anything.
+
+        What steers a terminal, or what it cannot show, is escaped.
+        """
         encoding = getattr(self.out, "encoding", None) or "ascii"
         return printable(text).encode(encoding, "backslashreplace").decode(encoding)
 
@@ -48,8 +77,8 @@ class Talk:
         if not sys.stdin.isatty():
             self.say(question + " no (not a terminal; --yes agrees)")
             return False
-        self.out.write(self.shown(question) + " [y/N] ")
-        self.out.flush()
+        self.below("")
+        self.terminal.put("\n".join(folded(self.shown(question), self.width() - len(YES_OR_NO))) + YES_OR_NO)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def ask_key(self, prompt):
@@ -59,6 +88,7 @@ class Talk:
             return read_line(0, KEY_MAX_BYTES) if select.select([0], [], [], KEY_WAIT)[0] else ""
         if not sys.stdin.isatty():
             return ""
+        self.below("")
         try:
             return getpass.getpass(self.shown(prompt) + ": ")
         except EOFError:

@@ -3,7 +3,6 @@
 import os
 import select
 import signal
-import sys
 import termios
 import tty
 
@@ -99,6 +98,9 @@ class Watch:
         self.next_look = host.monotonic()
         self.warned = len([1 for before in WARN_BEFORE if self.time_left() < before])
 
+    def time_and_way_out(self):
+        return "{} left. To close: q here, or --unmount.".format(duration(self.time_left()).capitalize())
+
     def time_left(self):
         return self.expires_at - (self.host.now() + self.clock_shift)
 
@@ -191,9 +193,10 @@ def wait_for_end(watch, signals, keyboard):
             reason = watch.ending()
             if reason is not None:
                 return reason
+            watch.talk.below(watch.time_and_way_out())
             if keyboard.asks_to_close(TICK):
                 break
         return ASKED
     finally:
         keyboard.restore()
-        sys.stdout.flush()
+        watch.talk.below("")

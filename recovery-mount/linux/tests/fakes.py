@@ -109,6 +109,8 @@ class FakeHost(Host):
 
 
 class FakeTalk:
+    """Keeps what is said; what is below on a terminal is no part of that."""
+
     def __init__(self, agrees=True):
         self.said = []
         self.asked = []
@@ -117,8 +119,26 @@ class FakeTalk:
         self.keys = []
         self.key_tries = 3
 
-    def say(self, text=""):
+    def say(self, text="", look=None, indent=0):
         self.said.append(text)
+
+    def show(self, lines):
+        self.said += [line for line, _ in lines]
+
+    def fail(self, sentence):
+        self.said.append(sentence)
+
+    def below(self, text):
+        pass
+
+    def progress(self, stage, count=""):
+        pass
+
+    def width(self):
+        return 100
+
+    def shown(self, text):
+        return text
 
     def agrees(self, question):
         self.asked.append(question)

@@ -107,7 +107,7 @@ class Replayed(OnOverlays):
     def mount(self, fs="ext4"):
         volume = Volume([self.member("sdb", fs)], fs, None, True)
         volume.path = "/data/Volume1"
-        Mounting(self.host, self.state, self.overlays).mount_all([volume], lambda: None)
+        Mounting(self.host, self.state, self.overlays).mount_all([volume], lambda *stage: None)
         return volume
 
     def mounts(self):
@@ -132,7 +132,7 @@ class Replayed(OnOverlays):
         over = self.overlays.over(self.member("sdb", "ext4"))
         volume = Volume([over], "ext4", None, True)
         volume.path = "/data/Volume1"
-        Mounting(self.host, self.state, self.overlays).mount_all([volume], lambda: None)
+        Mounting(self.host, self.state, self.overlays).mount_all([volume], lambda *stage: None)
         self.assertEqual(self.mounts(), [" /dev/dm-0 /data/Volume1", ",noload /dev/dm-0 /data/Volume1"])
 
     def test_a_btrfs_gets_another_id_first(self):

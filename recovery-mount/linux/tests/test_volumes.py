@@ -13,7 +13,6 @@ from mounting import Mounting as Mounter
 from mounting import mount_problem, mounted_below, mounted_from, mounts
 from outcome import Stop
 from state import State
-from table import duration, printable, size, volume_table
 from tests.fakes import PLAN, HostCase
 
 
@@ -21,7 +20,7 @@ class Discovery(HostCase):
     def volumes(self, names):
         overlays = make_overlays(self.host, self.talk, State(self.host, "7f3k"), "/data", 1 << 20)
         layers = make_layers(self.talk, overlays.mapper.state, overlays)
-        return discover(self.host, disk_devices(self.host, PLAN, names), layers, lambda: None)
+        return discover(self.host, disk_devices(self.host, PLAN, names), layers, lambda *stage: None)
 
     def test_partitions_whole_disks_and_what_is_neither(self):
         self.host.disk("sdb", partitions=[(1, 4096), (2, 2), (5, 8192), (6, 8192), (10, 2048)])
@@ -103,7 +102,7 @@ class Discovery(HostCase):
         self.host.found("/dev/sdd", ID_FS_TYPE="ext4")
         layers = (PartitionTables(), Joining(), FileSystems())
         disks = disk_devices(self.host, PLAN, {0: "sdb", 1: "sdc"})
-        (volume,) = discover(self.host, disks, layers, lambda: None)
+        (volume,) = discover(self.host, disks, layers, lambda *stage: None)
         self.assertEqual(calls, [["sdb1", "sdc"]])
         self.assertEqual(volume.report()["source"], "volume vg/lv")
 
@@ -124,10 +123,10 @@ class Discovery(HostCase):
         self.host.session("session2", PLAN["iqn"])
         self.host.disk("sdb", session="session2", lun=0)
         with self.assertRaises(Stop) as caught:
-            wait_for_disks(self.host, PLAN)
+            wait_for_disks(self.host, PLAN, lambda *stage: None)
         self.assertEqual(caught.exception.status, 3)
         self.host.disk("sdc", session="session2", lun=1)
-        self.assertEqual(wait_for_disks(self.host, PLAN), {0: "sdb", 1: "sdc"})
+        self.assertEqual(wait_for_disks(self.host, PLAN, lambda *stage: None), {0: "sdb", 1: "sdc"})
 
 
 class Mounting(HostCase):
@@ -150,7 +149,7 @@ class Mounting(HostCase):
 
     def mount_all(self, volumes):
         overlays = make_overlays(self.host, self.talk, self.state, "/data", 1 << 20)
-        Mounter(self.host, self.state, overlays).mount_all(volumes, lambda: None)
+        Mounter(self.host, self.state, overlays).mount_all(volumes, lambda *stage: None)
 
     def commands(self):
         return [line.split(" ", 1)[1] for line in self.host.ran if line.startswith("mount ")]
@@ -299,53 +298,6 @@ class Folders(HostCase):
             with self.assertRaises(Stop) as caught:
                 check_base(self.host, folder)
             self.assertEqual(caught.exception.status, 1)
-
-
-class Table(unittest.TestCase):
-    VOLUMES = [
-        {
-            "name": "Volume1",
-            "disk": "root",
-            "source": "partition 1",
-            "fs": "ext4",
-            "label": "ro\x1b[31mot",
-            "size": 1 << 30,
-            "path": "/root/web01-2026-11-20T02-00-00Z/Volume1",
-            "mounted": True,
-            "reason": None,
-        },
-        {
-            "name": None,
-            "disk": "data",
-            "source": "whole disk",
-            "fs": None,
-            "label": None,
-            "size": 512,
-            "path": None,
-            "mounted": False,
-            "reason": "holds no file system, and a long reason why that is so, longer than any line",
-        },
-    ]
-
-    def test_fits_in_80_and_120_columns(self):
-        for width in (80, 120):
-            lines = volume_table(self.VOLUMES, width)
-            self.assertLessEqual(max(map(len, lines)), width)
-            self.assertTrue(any("/root/web01-2026-11-20T02-00-00Z/Volume1" in line for line in lines))
-            self.assertTrue(any("not mounted: holds no" in line for line in lines))
-
-    def test_steers_no_terminal(self):
-        text = "\n".join(volume_table(self.VOLUMES, 120))
-        self.assertNotIn("\x1b", text)
-        self.assertIn("\\x1b", text)
-        self.assertEqual(printable("\udce6\udc9d\udcb1"), "\u6771")
-
-    def test_words(self):
-        self.assertEqual([size(n) for n in (512, 1536, 64 << 40)], ["512 B", "1.5 KiB", "64.0 TiB"])
-        self.assertEqual(
-            [duration(s) for s in (43199, 120, 59, -5)],
-            ["11 h 59 min", "2 min", "less than a minute", "less than a minute"],
-        )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ const MODULES: &[(&str, &str)] = &[
     ("outcome", include_str!("../../linux/outcome.py")),
     ("flags", include_str!("../../linux/flags.py")),
     ("talk", include_str!("../../linux/talk.py")),
+    ("terminal", include_str!("../../linux/terminal.py")),
+    ("columns", include_str!("../../linux/columns.py")),
     ("table", include_str!("../../linux/table.py")),
     ("report", include_str!("../../linux/report.py")),
     ("host", include_str!("../../linux/host.py")),
