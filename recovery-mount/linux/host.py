@@ -11,10 +11,22 @@ SUB_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # A command that had its time is killed; if the kernel holds it, it is left behind after this many seconds.
 KILL_GRACE = 2
 
+# One program under the names of many, with few of their options.
+STAND_INS = ("busybox", "toybox")
+
 TIMED_OUT = 124
 NOT_FOUND = 127
 
 Result = collections.namedtuple("Result", "status out err")
+
+
+def places_of(tool):
+    found = (shutil.which(tool, path=folder) for folder in SUB_PATH.split(":"))
+    return [path for path in found if path is not None]
+
+
+def is_stand_in(path):
+    return os.path.basename(os.path.realpath(path)) in STAND_INS
 
 
 class Host:
@@ -71,8 +83,12 @@ class Host:
             return TIMED_OUT
 
     def which(self, tool):
-        """Where a tool is, in the system's folders only."""
-        return shutil.which(tool, path=SUB_PATH)
+        """Where a tool is, in the system's folders only; what a small machine has in its place does not count."""
+        return next((path for path in places_of(tool) if not is_stand_in(path)), None)
+
+    def has_stand_in(self, tool):
+        """Whether BusyBox or the like answers to the name, and knows too few of the tool's options."""
+        return self.which(tool) is None and any(map(is_stand_in, places_of(tool)))
 
     def signal(self, pid, number):
         """Sends a signal; tells whether the process was there to take it."""

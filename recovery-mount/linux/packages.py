@@ -59,11 +59,18 @@ def packages_for(host, programs):
     return sorted({PACKAGES[program].get(tool, PACKAGES[program][None]) for program in programs})
 
 
+def lacking(host, programs):
+    """These programs by name, and of which there is only a stand-in."""
+    return ", ".join(
+        program + (" (BusyBox's own does not do)" if host.has_stand_in(program) else "") for program in programs
+    )
+
+
 def require(host, talk, programs):
     """Raises Stop unless these programs are there or can be installed."""
     missing = [program for program in programs if host.which(program) is None]
     if missing and not offer(host, talk, missing, "needed to attach the disks"):
         raise Stop(
             HOST_LACKS,
-            "This machine lacks {}. Install what brings it, then run the script again.".format(", ".join(missing)),
+            "This machine lacks {}. Install what brings it, then run the script again.".format(lacking(host, missing)),
         )

@@ -9,7 +9,7 @@ from filesystems import WAYS
 from layout import check_base, free_name
 from mounting import MODPROBE_TIMEOUT, known
 from outcome import DONE, HOST_LACKS, Stop
-from packages import packages_for, require
+from packages import lacking, packages_for, require
 from server import open_tls, tls_context
 from table import counted
 
@@ -74,7 +74,8 @@ def check_python():
 def check_programs(host):
     missing = [program for program in PROGRAMS if host.which(program) is None]
     if missing:
-        detail = "{}; a run offers to install {}".format(", ".join(missing), ", ".join(packages_for(host, missing)))
+        offered = ", ".join(packages_for(host, missing))
+        detail = "{}; a run offers to install {}".format(lacking(host, missing), offered)
         return Check("Programs", HOST_LACKS, detail)
     return Check("Programs", DONE, ", ".join(PROGRAMS))
 

@@ -2,21 +2,24 @@
 
 import base64
 import contextlib
-import email.utils
+import datetime
 import json
 import os
+import re
 import socket
 import ssl
-import tempfile
 import time
 
+from bootstrap import nameless_file
 from outcome import Refused, Unreachable
 from proxy import open_tcp
 from tunnel import is_end
 
 HANDSHAKE_TIMEOUT = 15
 ANSWER_MAX_BYTES = 65536
-RUN_FOLDER = "/run/itemlift"
+# IMF-fixdate, RFC 9110 section 5.6.7.
+HTTP_DATE = re.compile("^[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT$")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 # What the server's alert says about our certificate (SPEC 3); the words are OpenSSL's.
 ALERTS = {
@@ -47,20 +50,12 @@ def tls_context(plan, protocol, secrets=None):
 
 @contextlib.contextmanager
 def pem_file(text):
-    """A path under which `text` can be read for a moment: in memory, else a file for root alone, removed at once."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("itemlift", os.MFD_CLOEXEC)
-        path = "/proc/self/fd/{}".format(descriptor)
-    else:
-        folder = RUN_FOLDER if os.path.isdir(RUN_FOLDER) else None
-        descriptor, path = tempfile.mkstemp(prefix="identity-", dir=folder)
+    """A path under which `text` can be read for a moment, by this process alone."""
+    descriptor = nameless_file(text.encode())
     try:
-        os.write(descriptor, text.encode())
-        yield path
+        yield "/proc/self/fd/{}".format(descriptor)
     finally:
         os.close(descriptor)
-        if not path.startswith("/proc/"):
-            os.unlink(path)
 
 
 def open_tls(plan, context, timeout=HANDSHAKE_TIMEOUT):
@@ -154,8 +149,12 @@ def parse_answer(answer, plan):
 
 def server_clock(date):
     """The answer's Date as Unix seconds; without one, this machine's clock has to do."""
-    parsed = email.utils.parsedate_tz(date or "")
-    return email.utils.mktime_tz(parsed) if parsed else int(time.time())
+    match = HTTP_DATE.match(date or "")
+    try:
+        day, month, year, hour, minute, second = match.groups()
+        return unix_seconds([int(year), MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second)], 0)
+    except (AttributeError, ValueError):
+        return int(time.time())
 
 
 def unchunk(body):
@@ -179,4 +178,13 @@ def unix_time(value):
     date, clock = moment.split(" ")
     numbers = [int(part) for part in date.split("-") + clock.split(".")[0].split(":")]
     shift = (int(hours) * 60 + int(minutes)) * 60 * (1 if sign == "+" else -1)
-    return email.utils.mktime_tz(tuple(numbers) + (0, 1, -1, shift))
+    return unix_seconds(numbers, shift)
+
+
+def unix_seconds(numbers, shift):
+    """Year, month, day, hour, minute and second at a place that is so many seconds before UTC. Raises ValueError."""
+    if len(numbers) != 6:
+        raise ValueError("no time")
+    # A leap second, of which datetime knows nothing, is the next second.
+    whole = datetime.datetime(*numbers[:5], tzinfo=datetime.timezone.utc)
+    return int(whole.timestamp()) + numbers[5] - shift

@@ -44,6 +44,9 @@ class FakeHost(Host):
     def which(self, tool):
         return "/usr/bin/" + tool if tool in self.tools else None
 
+    def has_stand_in(self, tool):
+        return False
+
     def signal(self, pid, number):
         self.signals.append((pid, number))
         return True

@@ -4,20 +4,24 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import sys
+import tempfile
+import time
 import unittest
 from unittest import mock
 
+import host
 import talk
 from flags import parse_flags
 from host import Result
 from main import in_background
 from outcome import Refused, Stop, Unreachable
-from packages import offer, require
+from packages import lacking, offer, require
 from preflight import prepare, report_checks
 from report import print_report
-from server import parse_answer, unix_time
+from server import parse_answer, server_clock, unix_time
 from tests.fakes import PLAN, FakeTalk, HostCase
 from waiting import EXPIRED, GONE, LOST, LOST_AFTER, Watch
 
@@ -53,6 +57,34 @@ class Packages(HostCase):
         self.host.tools = set()
         self.assertFalse(offer(self.host, self.talk, ["iscsiadm"], "why"))
         self.assertIn("open-iscsi", self.talk.text)
+
+
+class StandIns(unittest.TestCase):
+    """A machine where BusyBox stands in for some tools."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.folder)
+        patched = mock.patch.object(host, "SUB_PATH", "{0}/small:{0}/own".format(self.folder))
+        patched.start()
+        self.addCleanup(patched.stop)
+        for name in ("small/busybox", "own/mount", "own/blkid"):
+            os.makedirs(os.path.dirname(self.at(name)), exist_ok=True)
+            with open(self.at(name), "w"):
+                os.chmod(self.at(name), 0o755)
+        for name in ("mount", "umount"):
+            os.symlink(self.at("small/busybox"), self.at("small/" + name))
+
+    def at(self, name):
+        return "{}/{}".format(self.folder, name)
+
+    def test_do_not_count(self):
+        machine = host.Host()
+        found = [machine.which(tool) for tool in ("mount", "umount", "blkid", "iscsiadm")]
+        self.assertEqual(found, [self.at("own/mount"), None, self.at("own/blkid"), None])
+        stand_ins = [machine.has_stand_in(tool) for tool in ("mount", "umount", "blkid", "iscsiadm")]
+        self.assertEqual(stand_ins, [False, True, False, False])
+        self.assertEqual(lacking(machine, ["umount", "iscsiadm"]), "umount (BusyBox's own does not do), iscsiadm")
 
 
 class Preflight(HostCase):
@@ -291,7 +323,15 @@ class Answers(unittest.TestCase):
         with self.assertRaises(Unreachable):
             self.answer(200, b"5\r\nabcde", "Transfer-Encoding: chunked")
 
+    def test_the_servers_clock(self):
+        self.assertEqual(server_clock("Sun, 06 Nov 1994 08:49:37 GMT"), 784111777)
+        for date in (None, "", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 99 Nov 1994 08:49:37 GMT", "Sun, 06 Nix 1994 0"):
+            self.assertAlmostEqual(server_clock(date), time.time(), delta=5)
+
     def test_times(self):
+        for text in ("2026-11-21T00:25Z", "2026-13-21T00:25:09Z", "", "Z"):
+            with self.assertRaises(ValueError):
+                unix_time(text)
         for text in (
             "2026-11-21T00:25:09Z",
             "2026-11-21T00:25:09.123456789Z",
