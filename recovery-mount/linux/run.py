@@ -118,6 +118,12 @@ def show(talk, reports, trees=()):
     talk.say()
     talk.show(volume_table(reports, talk.width(), talk.shown))
     talk.say()
+    mounted = sum(1 for report in reports if report["mounted"])
+    talk.say(
+        "Mounted, read-only: {}{}.".format(
+            counted(mounted, "volume"), ", not {}".format(len(reports) - mounted) if mounted < len(reports) else ""
+        )
+    )
     for path in trees:
         talk.say("As on the machine itself, each file at its path: " + path)
 
