@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# itemlift beside tgt and tgt + stunnel, read by iscsi-perf in alternating runs.
+# itemlift beside tgt and tgt + stunnel, and the mount script's tunnel beside stunnel's client, read by iscsi-perf in
+# alternating runs.
 # Options are passed on: --runs N, --seconds N.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/apt-tools.sh
 cargo build --locked --release
-exec python3 tests/interop/bench.py "$@"
+python3 tests/interop/bench.py "$@"
+python3 tests/interop/tunnels.py "$@"
