@@ -34,6 +34,7 @@ class Host:
 
     def __init__(self, root=""):
         self.root = root
+        self.tool_paths = {}
 
     # Commands
 
@@ -84,7 +85,12 @@ class Host:
 
     def which(self, tool):
         """Where a tool is, in the system's folders only; what a small machine has in its place does not count."""
-        return next((path for path in places_of(tool) if not is_stand_in(path)), None)
+        if tool not in self.tool_paths:
+            path = next((path for path in places_of(tool) if not is_stand_in(path)), None)
+            if path is None:
+                return None  # it may be installed yet
+            self.tool_paths[tool] = path
+        return self.tool_paths[tool]
 
     def has_stand_in(self, tool):
         """Whether BusyBox or the like answers to the name, and knows too few of the tool's options."""

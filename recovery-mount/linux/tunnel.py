@@ -8,8 +8,10 @@ import select
 import ssl
 import time
 
-# A TLS record holds at most 16 KiB; this many bytes are read before they are handed on in one write.
-BUFFER_BYTES = 256 * 1024
+# A TLS record holds at most 16 KiB; this many bytes are read before they are handed on in one write. To the server go
+# commands alone.
+FROM_SERVER_BYTES = 256 * 1024
+TO_SERVER_BYTES = 32 * 1024
 # A socket that has hung up says so at once, again and again, while the other one still drains. Seconds.
 HANGUP_PAUSE = 0.01
 WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -18,10 +20,11 @@ WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLW
 class Pipe:
     """One direction: reads from `source`, writes to `sink`."""
 
-    def __init__(self, source, sink):
+    def __init__(self, source, sink, size):
         self.source = source
         self.sink = sink
-        self.memory = memoryview(bytearray(BUFFER_BYTES))
+        self.size = size
+        self.memory = memoryview(bytearray(size))
         self.start = 0
         self.end = 0
         self.ended = False
@@ -31,7 +34,7 @@ class Pipe:
 
     def fill(self):
         """Reads until the source has no more for now, the buffer is full, or the source has ended."""
-        while not self.ended and self.end < BUFFER_BYTES:
+        while not self.ended and self.end < self.size:
             try:
                 count = self.source.recv_into(self.memory[self.end :])
             except ssl.SSLWantWriteError:
@@ -82,7 +85,7 @@ class Pipe:
 
     def wants(self):
         """What to wait for: (events of the source, events of the sink)."""
-        can_read = not self.ended and self.end < BUFFER_BYTES
+        can_read = not self.ended and self.end < self.size
         return (self.read_wants if can_read else 0), self.write_wants
 
 
@@ -101,7 +104,7 @@ def relay(local, remote, answered):
     """
     for sock in (local, remote):
         sock.setblocking(False)
-    up, down = Pipe(local, remote), Pipe(remote, local)
+    up, down = Pipe(local, remote, TO_SERVER_BYTES), Pipe(remote, local, FROM_SERVER_BYTES)
     poll = select.poll()
     poll.register(local, 0)
     poll.register(remote, 0)
