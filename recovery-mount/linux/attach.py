@@ -41,8 +41,6 @@ def connect(host, state, plan, secrets, tunnel, checkpoint):
     log_in(target, tunnel)
     names = wait_for_disks(host, plan, checkpoint)
     state.note(devices=sorted(names.values()))
-    checkpoint("Waiting for this machine to take notice of them.")
-    settle(host)
     return disk_devices(host, plan, names)
 
 
@@ -88,6 +86,9 @@ def make_overlays(host, talk, state, folder, overlay_bytes):
 def mount_volumes(host, talk, state, plan, folder, devices, overlays, checkpoint):
     """Finds the volumes and mounts what can be; returns them all."""
     volumes = discover(host, devices, make_layers(talk, state, overlays), checkpoint)
+    # Not before they were looked at: udev takes its time with many disks, and nothing of that needs it.
+    checkpoint("Waiting for this machine to take notice of them.")
+    settle(host)
     checkpoint()
     offer_programs(host, talk, volumes)
     make_layout(host, state, folder, plan, volumes)

@@ -1,9 +1,13 @@
 """Block devices as the kernel shows them, and what low-level probing finds on them."""
 
 import collections
+import contextlib
+import os
 import re
 
 PROBE_TIMEOUT = 60
+# Where nearly all that probing looks for is: superblocks and tables at the begin, those of RAID at the end. Bytes.
+LOOKED_AT_HEAD, LOOKED_AT_TAIL = 264 << 10, 64 << 10
 SECTOR = 512  # sysfs counts in these whatever the device's own sectors are
 
 # What is found on a device: file-system or container type, what it is used for, label, UUID, those of its partition.
@@ -78,6 +82,24 @@ def make_read_only(host, device):
     """The target refuses writes; the kernel shall not even try."""
     if not device.writable and host.read(device.folder + "/ro") != "1":
         host.run(["blockdev", "--setro", device.path], PROBE_TIMEOUT)
+
+
+@contextlib.contextmanager
+def fetched(host, devices):
+    """While the context lasts, what probing reads of each of these devices is in memory or on its way.
+
+    Probing asks for some forty small pieces, one after the other. Over a network that is most of its time.
+    """
+    held = []
+    try:
+        for device in devices:
+            end = max(0, device.size - LOOKED_AT_TAIL)
+            held.append(host.read_ahead(device.path, (0, LOOKED_AT_HEAD), (end, LOOKED_AT_TAIL)))
+        yield
+    finally:
+        for descriptor in held:
+            if descriptor is not None:
+                os.close(descriptor)
 
 
 def probe(host, path):

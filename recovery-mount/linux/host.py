@@ -138,6 +138,22 @@ class Host:
         except OSError:
             return None
 
+    def read_ahead(self, path, *pieces):
+        """Has the kernel fetch pieces of a device, (offset, length), without waiting for them.
+
+        They are kept as long as somebody holds the device open: returns a descriptor that does, or None.
+        """
+        try:
+            descriptor = os.open(self.at(path), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        for offset, length in pieces:
+            try:
+                os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_WILLNEED)
+            except OSError:
+                break
+        return descriptor
+
     def write_bytes(self, path, offset, data):
         """Writes to a device, down to it; tells whether it took all."""
         try:

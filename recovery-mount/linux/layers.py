@@ -6,10 +6,12 @@ layer that claims it, and a layer is opened when no earlier one has a device lef
 md) finds all its members, from whatever layers they came.
 """
 
-from devices import Device, partitions
+from devices import Device, fetched, partitions
 
 # Layers upon layers: more than this is no backup of a real machine, or a loop.
 MAX_DEPTH = 8
+# Devices that are fetched at one time: each holds a descriptor, and 330 KiB of memory while it is looked at.
+LOOKED_AT_ONCE = 64
 # The kernel shows an extended partition itself with room for one or two sectors only: the container of the others.
 CONTAINER_BYTES = 1024
 
@@ -22,10 +24,13 @@ def discover(host, devices, layers, checkpoint):
     while waiting:
         waiting.sort(key=lambda device: device.order)
         claims = []
-        for device in waiting:
-            checkpoint("Looking at what is on the disks.", " {} devices so far.".format(looked_at))
-            looked_at += device.found is None
-            claims.append((rank_of(host, device, layers), device))
+        for start in range(0, len(waiting), LOOKED_AT_ONCE):
+            some = waiting[start : start + LOOKED_AT_ONCE]
+            with fetched(host, [device for device in some if device.found is None]):
+                for device in some:
+                    checkpoint("Looking at what is on the disks.", " {} devices so far.".format(looked_at))
+                    looked_at += device.found is None
+                    claims.append((rank_of(host, device, layers), device))
         first = min(rank for rank, _ in claims)
         made, found = layers[first].open(host, [device for rank, device in claims if rank == first])
         waiting = [device for rank, device in claims if rank != first]

@@ -2,9 +2,10 @@
 
 import os
 import unittest
+from unittest import mock
 
 from attach import make_layers, make_overlays, offer_programs, wait_for_disks
-from devices import Device, decode, disk_devices
+from devices import Device, decode, disk_devices, fetched
 from filesystems import FileSystems, Volume
 from host import Result
 from layers import PartitionTables, discover
@@ -14,6 +15,26 @@ from mounting import mount_problem, mounted_below, mounted_from, mounts
 from outcome import Stop
 from state import State
 from tests.fakes import PLAN, HostCase
+
+
+class Fetching(HostCase):
+    def test_begin_and_end_are_asked_for_and_the_device_is_held_as_long(self):
+        size = 5 << 40
+        self.host.put("/dev/sdb", "content")
+        devices = [Device("/dev/sdb", "root", "whole disk", size), Device("/dev/none", "root", "partition 1", 512)]
+        before = os.listdir("/proc/self/fd")
+        with mock.patch("os.posix_fadvise") as advise, fetched(self.host, devices):
+            self.assertEqual(len(os.listdir("/proc/self/fd")), len(before) + 1)
+            pieces = [call[0][1:] for call in advise.call_args_list]
+        # POSIX_FADV_WILLNEED is 3 on Linux.
+        self.assertEqual(pieces, [(0, 270336, 3), (size - 65536, 65536, 3)])
+        self.assertEqual(os.listdir("/proc/self/fd"), before)
+
+    def test_who_cannot_be_told_is_no_reason_to_fail(self):
+        self.host.put("/dev/sdb", "content")
+        device = Device("/dev/sdb", "root", "whole disk", 100)
+        with mock.patch("os.posix_fadvise", side_effect=OSError), fetched(self.host, [device]):
+            pass
 
 
 class Discovery(HostCase):
