@@ -9,6 +9,8 @@ import json
 import os
 
 FOLDER = "/run/itemlift"
+# Each time the lock's file went between opening and locking it.
+LOCK_TRIES = 10
 
 
 class State:
@@ -53,15 +55,31 @@ class State:
 
     def take_lock(self):
         """Whether this process is now the one run of the grant on this machine; held until it ends."""
-        self.host.make_folder(FOLDER, 0o700)
-        handle = os.open(self.host.at(self.lock_path), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        for _ in range(LOCK_TRIES):
+            self.host.make_folder(FOLDER, 0o700)
+            try:
+                self.lock = self.locked(os.O_CREAT)
+            except FileNotFoundError:
+                continue  # a run that ended has just removed the folder
+            return self.lock is not None
+        return False
+
+    def locked(self, flags=0):
+        """Descriptor of the lock's file, held by it; None if another process holds it. Raises FileNotFoundError."""
+        path = self.host.at(self.lock_path)
+        handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A run that ended has removed the file that was opened here: another one is the lock now, or none.
+            if not os.path.samestat(os.fstat(handle), os.stat(path)):
+                raise FileNotFoundError(path)
+        except BlockingIOError:
+            os.close(handle)
+            return None
         except OSError:
             os.close(handle)
-            return False
-        self.lock = handle
-        return True
+            raise
+        return handle
 
     def release_lock(self):
         if self.lock is not None:
@@ -69,14 +87,16 @@ class State:
             self.lock = None
 
     def is_running(self):
-        """Whether a process holds the lock."""
+        """Whether a process holds the lock; asking leaves nothing behind, also while that process ends."""
         if self.lock is not None:
             return True
-        if not self.host.exists(self.lock_path):
+        try:
+            handle = self.locked()
+        except FileNotFoundError:
             return False
-        taken = self.take_lock()
-        self.release_lock()
-        return not taken
+        if handle is not None:
+            os.close(handle)
+        return handle is None
 
     def forget(self):
         """Removes the record and the lock's file, and the folder if it was the last."""

@@ -1,11 +1,13 @@
 """Closing, leftovers, and the record that both work from."""
 
 import errno
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from unittest import mock
 
 from closing import BUSY_PATIENCE, CLOSE_LIMIT, UNMOUNT_TIMEOUT, close_run, find_left, process_start
 from host import Result
@@ -267,6 +269,18 @@ class Leftovers(Attached):
         self.assertIn("4242", caught.exception.sentence)
 
 
+def ended_first(state, flock):
+    """flock(2) before which a run ends."""
+
+    def locking(handle, how):
+        if state.lock is not None:
+            state.forget()
+            state.release_lock()
+        flock(handle, how)
+
+    return locking
+
+
 class Records(HostCase):
     def test_only_one_has_the_lock(self):
         first, second = State(self.host, "7f3k"), State(self.host, "7f3k")
@@ -276,6 +290,22 @@ class Records(HostCase):
         self.assertTrue(second.is_running())
         first.release_lock()
         self.assertFalse(second.is_running())
+
+    def test_to_ask_leaves_nothing_behind(self):
+        self.assertFalse(State(self.host, "7f3k").is_running())
+        self.assertFalse(self.host.exists("/run/itemlift"))
+
+    def test_who_asks_while_a_run_ends_is_told_that_it_has(self):
+        """It removes the lock's file after somebody has opened it, and before that one tries to lock it."""
+        for asks in ("is_running", "take_lock"):
+            ending, asking = State(self.host, "7f3k"), State(self.host, "7f3k")
+            self.assertTrue(ending.take_lock())
+            with mock.patch("fcntl.flock", ended_first(ending, fcntl.flock)):
+                taken = getattr(asking, asks)()
+            self.assertEqual(taken, asks == "take_lock")
+            self.assertEqual(self.host.exists(asking.lock_path), taken)
+            asking.forget()
+            asking.release_lock()
 
     def test_for_root_alone(self):
         state = State(self.host, "7f3k")
