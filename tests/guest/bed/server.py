@@ -68,11 +68,15 @@ def binary():
 
 
 class Server:
+    """The guest reaches it as `seen_as`, it listens at `loopback`: both may be set before init."""
+
     def __init__(self, folder):
         self.folder = folder
         self.state = folder / "state"
         self.source = folder / "source"
         self.port, self.plain_port = free_port(), free_port()
+        self.seen_as = HOST_SEEN_FROM_GUEST
+        self.loopback = "127.0.0.1"
         self.process = None
         self.source.mkdir(parents=True)
 
@@ -87,13 +91,12 @@ class Server:
 
     def init(self, more=""):
         """`more`: text for the end of the configuration file, its tables."""
-        self.itemlift(
-            "init", "--host", HOST_SEEN_FROM_GUEST, "--host", "127.0.0.1", "--site", "test-bed"
-        )
+        seen_as = self.seen_as
+        self.itemlift("init", "--host", seen_as, "--host", "127.0.0.1", "--site", "test-bed")
         (self.state / "itemlift.toml").write_text(
             f'site = "test-bed"\n'
-            f'listen = ["127.0.0.1:{self.port}"]\n'
-            f'advertise = "{HOST_SEEN_FROM_GUEST}:{self.port}"\n'
+            f'listen = ["{bracketed(self.loopback)}:{self.port}"]\n'
+            f'advertise = "{bracketed(seen_as)}:{self.port}"\n'
             f'plain = "127.0.0.1:{self.plain_port}"\n\n'
             f'[[source]]\nkind = "images"\npath = "{self.source}"\n{more}'
         )
@@ -110,7 +113,7 @@ class Server:
         deadline = time.monotonic() + START_LIMIT_SECONDS
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                socket.create_connection((self.loopback, self.port), timeout=1).close()
                 return
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > deadline:
@@ -185,6 +188,10 @@ class Server:
         return (
             "\n".join(path.read_text(errors="replace").splitlines()[-30:]) if path.exists() else ""
         )
+
+
+def bracketed(host):
+    return f"[{host}]" if ":" in host else host
 
 
 def free_port():
