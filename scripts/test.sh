@@ -2,9 +2,10 @@
 # Everything that must hold before a change lands: format, lints, docs, unit and
 # integration tests, fuzzing, libiscsi and load against the release binary, restic
 # repositories on a folder and on Ceph's S3, the mount script and open-iscsi in a Debian
-# guest; scripts/guest.sh --all has the long scenarios too, scripts/repositories.sh all
-# stores. Installs what is missing with apt. `scripts/test.sh STEP...` runs only the steps
-# named; `scripts/test.sh --list` names them.
+# guest; scripts/guest.sh --all has the long scenarios too, and other releases of Debian,
+# scripts/pythons.sh other Pythons, scripts/repositories.sh all stores. Installs what is
+# missing with apt. `scripts/test.sh STEP...` runs only the steps named;
+# `scripts/test.sh --list` names them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,7 +15,7 @@ started=$SECONDS
 main() {
     case "${1-}" in
         --list) printf '%s\n' "${STEPS[@]}"; return ;;
-        -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; return ;;
+        -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; return ;;
     esac
     local step
     for step in "$@"; do

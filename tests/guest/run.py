@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from bed.bench import Bench
 from bed.cache import CACHE, GUEST_FILES, say
 from bed.disks import Disks
-from bed.image import GuestImage
+from bed.image import SUITE, SUITES, GuestImage
 from bed.port import GuestError
 
 TOOLS = ("qemu-system-x86_64", "qemu-img", "mmdebstrap", "mkfs.ext4", "tgtd", "tgtadm")
@@ -63,6 +63,9 @@ def arguments():
     parser.add_argument("--all", action="store_true", help="run every scenario")
     parser.add_argument("--ci", action="store_true", help="run all but those that are long")
     parser.add_argument("--list", action="store_true", help="show the scenarios")
+    parser.add_argument(
+        "--suite", choices=SUITES, default=SUITE, help=f"Debian's release in the guest ({SUITE})"
+    )
     parser.add_argument("--rebuild", action="store_true", help="make guest image and disks anew")
     jobs = min(2, os.cpu_count() or 1)
     parser.add_argument("--jobs", type=int, default=jobs, help=f"guests at one time ({jobs})")
@@ -88,8 +91,8 @@ def is_long(name):
 def run_all(chosen, options):
     CACHE.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=CACHE))
-    disks = Disks(GuestImage())
-    benches = [Bench(folder / f"bench{number}", disks) for number in range(options.jobs)]
+    image, disks = GuestImage(options.suite), Disks()
+    benches = [Bench(folder / f"bench{number}", image, disks) for number in range(options.jobs)]
     try:
         results = run_on_all(benches, chosen)
     finally:

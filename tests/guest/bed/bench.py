@@ -13,9 +13,10 @@ from bed.shell import Shell
 
 
 class Bench:
-    def __init__(self, folder, disks):
+    def __init__(self, folder, image, disks):
         folder.mkdir()
         self.folder = folder
+        self.image = image
         self.disks = disks
         self.machine = None
         self.ended = False
@@ -55,7 +56,7 @@ class Bench:
             folder = self.folder / f"machine{len(self.boots)}"
             folder.mkdir()
             copies = [path for name in host_disks for path in self.disks[name].forms("raw")]
-            self.machine = Machine(self.disks.image, folder, copies=copies)
+            self.machine = Machine(self.image, folder, copies=copies)
             self.boots.append(self.machine.boot_seconds)
             # The nodes of device-mapper and loop stay in /dev once they are there. A machine with
             # open-iscsi has its daemon at hand (systemd would start it by its

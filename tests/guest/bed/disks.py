@@ -1,11 +1,13 @@
 """The disks to recover from: made by real tools inside the guest, on blank images, and kept."""
 
+import functools
 import json
 import subprocess
 import tempfile
 from pathlib import Path
 
 from bed.cache import GUEST_FILES, cached, recipe_hash, say
+from bed.image import GuestImage
 from bed.machine import Machine
 from bed.recipes import FOLDER, RECIPE_LIST
 from bed.shell import Shell
@@ -43,8 +45,10 @@ class Disk:
 class Disks:
     """All disks by the name of their recipe; made at first use or when their recipe has changed."""
 
-    def __init__(self, image):
-        self.image = image
+    @functools.cached_property
+    def image(self):
+        """The machine that makes them, whatever machine they are mounted on."""
+        return GuestImage()
 
     def __getitem__(self, name):
         (recipe,) = [recipe for recipe in RECIPE_LIST if recipe.name == name]
@@ -106,4 +110,4 @@ def _qemu_img(*words):
 
 
 def _bytes(size):
-    return int(size.removesuffix("M")) << 20
+    return int(size[:-1]) << {"M": 20, "T": 40}[size[-1]]

@@ -1,5 +1,6 @@
 """Makes the recovery machine: Debian with its own kernel and open-iscsi, and a small initrd."""
 
+import lzma
 import re
 import shutil
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 from bed import cpio
 from bed.cache import GUEST_FILES, cached, recipe_hash, say
 
+# Debian's releases that the mount script is tried on, and the one where nothing else is said.
+SUITES = ("bullseye", "bookworm", "trixie")
 SUITE = "bookworm"
 
 # What the mount script may find on a recovery machine, and what makes the disks to recover from.
@@ -17,13 +20,16 @@ PACKAGES = (
     *("e2fsprogs", "xfsprogs", "btrfs-progs", "ntfs-3g", "dosfstools", "exfatprogs"),
     *("squashfs-tools", "genisoimage", "parted", "fdisk", "gdisk"),
     *("lvm2", "thin-provisioning-tools", "mdadm", "cryptsetup-bin"),
+    *("mount", "locales"),
 )
+# Languages that the machine knows.
+LOCALES = ("ja_JP",)
 
 IMAGE_BYTES = 1500 << 20
 LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 
-# The kernel has ext4 built in; these find the disk that it is on.
-INITRD_MODULES = ("virtio_pci", "virtio_blk")
+# What finds the root disk, and its file system, as far as the kernel has it not built in.
+INITRD_MODULES = ("virtio_pci", "virtio_blk", "ext4")
 
 INITRD_INIT = """#!/bin/busybox sh
 /bin/busybox mount -t devtmpfs devtmpfs /dev
@@ -38,32 +44,38 @@ exec /bin/busybox switch_root /new /usr/local/lib/guest/init
 
 
 class GuestImage:
-    """The folder with `root.ext4`, `vmlinuz` and `initrd`, made when it is not there yet."""
+    """A suite's `root.ext4`, `vmlinuz` and `initrd`, made when they are not there yet."""
 
-    def __init__(self):
-        key = recipe_hash(
-            SUITE, PACKAGES, IMAGE_BYTES, LEFT_OUT, INITRD_MODULES, Path(__file__).read_text()
-        )
+    def __init__(self, suite=SUITE):
+        key = recipe_hash(suite, Path(__file__).read_text())
         self.key = key
-        base = cached("image", key, _build)
+        base = cached(f"{suite}-image", key, lambda folder: _build(suite, folder))
         self.root = base / "root.ext4"
         self.kernel = base / "vmlinuz"
         # The files of inside/ change often and are small: they travel in the initrd.
         inside = sorted((GUEST_FILES / "inside").iterdir())
         texts = [(path.name, path.read_text()) for path in inside if path.is_file()]
         self.initrd = (
-            cached("initrd", recipe_hash(key, texts), lambda folder: _initrd(base, texts, folder))
+            cached(
+                f"{suite}-initrd",
+                recipe_hash(key, texts),
+                lambda folder: _initrd(base, texts, folder),
+            )
             / "initrd"
         )
 
 
-def _build(folder):
-    say(f"guest image: bootstrapping Debian {SUITE} (about a minute)")
+def _build(suite, folder):
+    say(f"guest image: bootstrapping Debian {suite} (about a minute)")
     tree = folder / "tree"
     command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=apt"]
     command += ["--include=" + ",".join(PACKAGES), "--aptopt=APT::Install-Recommends false"]
     command += [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
-    subprocess.run([*command, SUITE, str(tree), *_apt_sources()], check=True)
+    command += [
+        f"--customize-hook=chroot $1 localedef -i {name} -f UTF-8 {name}.UTF-8" for name in LOCALES
+    ]
+    sources = _apt_sources(suite, folder)
+    subprocess.run([*command, suite, str(tree), *sources], check=True)
     (tree / "usr/local/lib/guest").mkdir()
     (tree / "etc/fstab").write_text("")
     (tree / "etc/hosts").write_text("127.0.0.1 localhost recovery\n")
@@ -76,23 +88,37 @@ def _build(folder):
     shutil.rmtree(tree)
 
 
-def _apt_sources():
-    """The machine's own apt sources that offer the suite."""
+def _apt_sources(suite, folder):
+    """Files that name the places where this machine gets Debian from, for the suite."""
     apt = Path("/etc/apt")
     files = [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]
-    wanted = re.compile(rf"^(Suites:|deb )(.*\s)?{SUITE}(-updates|-security)?(\s|$)", re.MULTILINE)
-    found = [
-        str(file)
-        for file in files
-        if file.suffix in (".list", ".sources")
-        and file.is_file()
-        and wanted.search(file.read_text())
-    ]
+    found = []
+    for file in files:
+        if file.suffix in (".list", ".sources") and file.is_file():
+            separator = "\n\n" if file.suffix == ".sources" else "\n"
+            entries = [_entry_for(suite, entry) for entry in file.read_text().split(separator)]
+            if any(entries):
+                copy = folder / f"{len(found)}{file.suffix}"
+                copy.write_text(separator.join(filter(None, entries)) + "\n")
+                found.append(str(copy))
     if not found:
         raise SystemExit(
             f"cannot make the guest image: no apt source of this machine offers {SUITE}"
         )
     return found
+
+
+def _entry_for(suite, entry):
+    """An entry of apt's sources that offers SUITE, for the suite; None if it is another one.
+
+    Of other suites the release alone is taken: of what came after an old one, mirrors keep a part.
+    """
+    later = "(-updates|-security)?" if suite == SUITE else ""
+    if not re.search(rf"^(Suites:|deb )(.*\s)?{SUITE}{later}(\s|$)", entry, re.MULTILINE):
+        return None
+    if suite == SUITE:
+        return entry
+    return re.sub(rf"\s{SUITE}-[a-z-]+\b", "", entry).replace(SUITE, suite)
 
 
 def _take_boot_files(tree, folder):
@@ -102,7 +128,10 @@ def _take_boot_files(tree, folder):
     shutil.copy(tree / "bin/busybox", folder / "busybox")
     (folder / "modules").mkdir()
     for number, path in enumerate(_in_load_order(modules)):
-        shutil.copy(path, folder / "modules" / f"{number:02}-{path.name}")
+        # Newer suites keep modules compressed, and the initrd's insmod wants them as they are.
+        content = path.read_bytes()
+        content = lzma.decompress(content) if path.suffix == ".xz" else content
+        (folder / "modules" / f"{number:02}-{path.name.removesuffix('.xz')}").write_bytes(content)
     for not_needed in (tree / "boot").iterdir():
         not_needed.unlink()
 
@@ -111,9 +140,11 @@ def _in_load_order(modules):
     needs = {}
     for line in (modules / "modules.dep").read_text().splitlines():
         path, _, others = line.partition(":")
-        needs[Path(path).name.removesuffix(".ko")] = (path, others.split())
+        needs[Path(path).name.partition(".")[0]] = (path, others.split())
     order = []
     for name in INITRD_MODULES:
+        if name not in needs:
+            continue  # built in
         path, others = needs[name]
         # modules.dep names what a module needs from the last to load to the first.
         for each in [*reversed(others), path]:

@@ -1,12 +1,11 @@
 """A kernel without dm-snapshot: volumes come without replay, and say what that means."""
 
-MODULE = "/lib/modules/$(uname -r)/kernel/drivers/md/dm-snapshot.ko"
-
 
 def run(case):
     shell = case.shell
-    shell.sh(f"modprobe -rq dm_snapshot || true; mv {MODULE} /root/dm-snapshot.away; depmod")
-    case.afterwards(lambda: shell.sh(f"mv /root/dm-snapshot.away {MODULE}; depmod"))
+    module = shell.must("modinfo", "-n", "dm-snapshot").strip()
+    shell.sh(f"modprobe -rq dm_snapshot || true; mv {module} /root/dm-snapshot.away; depmod")
+    case.afterwards(lambda: shell.sh(f"mv /root/dm-snapshot.away {module}; depmod"))
     script = case.script([("odd", "raw")])
     report = script.attach(expected=5)
     for label in ("ODD-EXT4-DIRTY", "ODD-XFSDIRT"):
