@@ -34,4 +34,6 @@ RECIPE_LIST = (
     Recipe("btrfs", ("440M", "440M")),
     Recipe("odd", ("1120M",)),
     Recipe("machine", ("300M",)),
+    Recipe("three", ("88M",)),
+    Recipe("huge", ("5T",)),
 )
