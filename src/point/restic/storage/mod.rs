@@ -7,6 +7,7 @@ mod folder;
 mod object;
 mod remote;
 mod rest;
+mod sftp;
 
 use std::fmt;
 
@@ -67,6 +68,7 @@ impl Storage {
         match &config.location {
             Location::Folder(path) => Ok(Storage::Folder(LocalFolder::new(path))),
             Location::Rest { url, options: said } => Remote::rest(url, said, options),
+            Location::Sftp(said) => Remote::sftp(said, options),
             Location::Object {
                 service,
                 options: said,

@@ -1,9 +1,9 @@
-//! Storage that OpenDAL speaks to: S3, Azure Blob, SFTP.
+//! Storage that OpenDAL speaks to: S3 and Azure Blob.
 
 use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt;
-use opendal::services::{Azblob, S3, Sftp};
+use opendal::services::{Azblob, S3};
 use opendal::{Builder, Error, ErrorKind, HttpTransporter, OperationContext, Operator};
 use opendal_http_transport_reqwest::ReqwestTransport;
 
@@ -19,8 +19,6 @@ const DEFAULT_REGION: &str = "us-east-1";
 /// One storage.
 pub(super) struct ObjectStore {
     operator: Operator,
-    /// Put before each path.
-    folder: String,
 }
 
 impl ObjectStore {
@@ -29,7 +27,6 @@ impl ObjectStore {
         options: &BTreeMap<String, String>,
     ) -> Result<ObjectStore, String> {
         let mut options = options.clone();
-        let mut folder = String::new();
         let operator = match service {
             Service::S3 => {
                 let region = || {
@@ -60,25 +57,12 @@ impl ObjectStore {
                 add(&mut options, "endpoint", endpoint.as_deref());
                 operator::<Azblob>(options)?
             }
-            Service::Sftp => {
-                // OpenDAL makes the folders of its root; so its root is the whole file system.
-                let root = options.insert("root".to_owned(), "/".to_owned());
-                folder = root.unwrap_or_default();
-                operator::<Sftp>(options)?
-            }
         };
-        let folder = folder.trim_matches('/');
-        Ok(ObjectStore {
-            operator,
-            folder: match folder {
-                "" => String::new(),
-                folder => format!("{folder}/"),
-            },
-        })
+        Ok(ObjectStore { operator })
     }
 
     pub(super) async fn list(&self, folder: &str) -> Result<Vec<String>, TryFault> {
-        let path = format!("{}{folder}/", self.folder);
+        let path = format!("{folder}/");
         let options = opendal::options::ListOptions::default();
         let mut lister = self
             .operator
@@ -96,7 +80,7 @@ impl ObjectStore {
     }
 
     pub(super) async fn read(&self, file: File, part: Part) -> Result<Vec<u8>, TryFault> {
-        let path = format!("{}{file}", self.folder);
+        let path = file.to_string();
         let reader = self
             .operator
             .reader(&path)

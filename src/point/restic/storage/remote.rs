@@ -13,6 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::object::ObjectStore;
 use super::rest::RestServer;
+use super::sftp::SftpServer;
 use super::{File, Kind, Part, Storage};
 use crate::point::restic::error::{RepositoryError, StorageFault};
 use crate::point::restic::location::Service;
@@ -49,6 +50,7 @@ pub(in crate::point::restic) struct Remote {
 
 enum Server {
     Rest(RestServer),
+    Sftp(SftpServer),
     Object(ObjectStore),
 }
 
@@ -72,6 +74,15 @@ impl Remote {
         Remote::start(&options, || {
             RestServer::new(url, &options).map(Server::Rest)
         })
+    }
+
+    /// A folder of another machine.
+    pub(super) fn sftp(
+        said: &BTreeMap<String, String>,
+        more: &Options,
+    ) -> Result<Storage, RepositoryError> {
+        let options = merge(said, more);
+        Remote::start(&options, || SftpServer::new(&options).map(Server::Sftp))
     }
 
     /// A storage that OpenDAL speaks to.
@@ -118,6 +129,7 @@ impl Remote {
         self.with_tries(LONG_TRY_TIME, || async {
             match &self.server {
                 Server::Rest(server) => server.list(kind.folder()).await,
+                Server::Sftp(server) => server.list(kind.folder()).await,
                 Server::Object(store) => store.list(kind.folder()).await,
             }
         })
@@ -133,6 +145,7 @@ impl Remote {
         self.with_tries(time, || async {
             match &self.server {
                 Server::Rest(server) => server.read(file, part).await,
+                Server::Sftp(server) => server.read(file, part).await,
                 Server::Object(store) => store.read(file, part).await,
             }
         })
@@ -194,6 +207,7 @@ impl fmt::Debug for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.server {
             Server::Rest(_) => "Remote(rest)",
+            Server::Sftp(_) => "Remote(sftp)",
             Server::Object(_) => "Remote(object)",
         })
     }
