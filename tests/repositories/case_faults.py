@@ -59,14 +59,12 @@ FAULTS = {
     "stops within the body": Expected(faults.StopsWithin(10_000)),
     "slow": Expected(faults.Slow(2 << 20), staying=(RIGHT,)),
     "hardly a byte": Expected(faults.Slow(40)),
-    "wrong bytes": Expected(faults.WrongBytes(5_000), passing=EITHER),
-    "bytes from elsewhere": Expected(faults.OtherPlace(), passing=EITHER),
-    "half of it": Expected(faults.Short(0.5), passing=EITHER),
-    "nothing of it": Expected(faults.Short(0), passing=EITHER),
-    "ranges not known": Expected(
-        faults.NoRange(), passing=EITHER, staying=EITHER, stores=("rest",)
-    ),
-    "a body without an end": Expected(faults.Endless(), passing=EITHER),
+    "wrong bytes": Expected(faults.WrongBytes(5_000)),
+    "bytes from elsewhere": Expected(faults.OtherPlace()),
+    "half of it": Expected(faults.Short(0.5)),
+    "nothing of it": Expected(faults.Short(0)),
+    "ranges not known": Expected(faults.NoRange(), stores=("rest",)),
+    "a body without an end": Expected(faults.Endless()),
 }
 
 

@@ -47,6 +47,7 @@ fn remote(bytes: usize) -> Remote {
 fn a_disk_is_what_restic_says_and_nothing_but_reads_are_sent() {
     let remote = remote(6 << 20);
     assert_same(&remote.disk, &remote.bed.dump("latest", "disk.raw"), "rest");
+    assert!(remote.disk.gains_by_reading_ahead(), "it comes from afar");
     let requests = remote.server.requests();
     assert!(
         requests
@@ -62,12 +63,33 @@ fn a_disk_is_what_restic_says_and_nothing_but_reads_are_sent() {
 
 #[test]
 fn what_passes_is_tried_again() {
+    for faults in [
+        vec![Fault::Busy, Fault::Break],
+        // Wrong in another way each time.
+        vec![Fault::Flip, Fault::Half, Fault::NoRange],
+    ] {
+        let remote = remote(12 << 20);
+        remote.server.fail(&faults);
+        let mut buf = vec![0; 4096];
+        remote.disk.read_at(LAST, &mut buf, Wait::Allowed).unwrap();
+        assert!(buf == remote.right[LAST as usize..], "{faults:?}");
+        assert!(remote.server.has_failed(), "{faults:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_in_the_same_way_again_is_damaged_or_short() {
     let remote = remote(12 << 20);
-    remote.server.fail(&[Fault::Busy, Fault::Break]);
-    let mut buf = vec![0; 4096];
-    remote.disk.read_at(LAST, &mut buf, Wait::Allowed).unwrap();
-    assert!(buf == remote.right[LAST as usize..]);
-    assert!(remote.server.has_failed());
+    for (fault, word) in [(Fault::Flip, "is damaged"), (Fault::Half, "is shorter")] {
+        remote.server.fail(&[fault; 8]);
+        remote.server.requests();
+        let mut buf = vec![0; 4096];
+        let outcome = remote.disk.read_at(LAST, &mut buf, Wait::Allowed);
+        let told = outcome.unwrap_err().to_string();
+        assert!(told.contains(word), "{told}");
+        let asked = remote.server.requests();
+        assert_eq!(asked.len(), 2, "{asked:?}");
+    }
 }
 
 #[test]

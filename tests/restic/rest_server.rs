@@ -20,6 +20,12 @@ pub(crate) enum Fault {
     Silent(Duration),
     /// 404.
     Missing,
+    /// One bit of the right bytes is another.
+    Flip,
+    /// The first half of the bytes, in an answer that is complete in itself.
+    Half,
+    /// The whole file in place of a part.
+    NoRange,
 }
 
 /// A server that is there for as long as its process.
@@ -116,11 +122,20 @@ impl Shared {
             Some(Fault::Busy) => return say(stream, "503 Service Unavailable", b""),
             Some(Fault::Missing) => return say(stream, "404 Not Found", b""),
             Some(Fault::Silent(time)) => thread::sleep(time),
-            Some(Fault::Break) | None => {}
+            Some(Fault::Break | Fault::Flip | Fault::Half | Fault::NoRange) | None => {}
         }
-        let Some((status, body)) = self.content(path, header("range")) else {
+        let range = header("range").filter(|_| !matches!(fault, Some(Fault::NoRange)));
+        let Some((status, mut body)) = self.content(path, range) else {
             return say(stream, "404 Not Found", b"");
         };
+        match fault {
+            Some(Fault::Flip) => {
+                let middle = body.len() / 2;
+                body[middle] ^= 1;
+            }
+            Some(Fault::Half) => body.truncate(body.len() / 2),
+            _ => {}
+        }
         if matches!(fault, Some(Fault::Break)) {
             let mut stream = stream;
             let half = &body[..body.len() / 2];

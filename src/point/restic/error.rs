@@ -1,5 +1,7 @@
 //! What a repository cannot give, by blame. Each message says what failed and why; `advice` says what to do.
 
+use std::fmt;
+
 use super::id::Id;
 
 /// A repository cannot give what was asked for. No message holds a credential.
@@ -67,6 +69,16 @@ pub(super) enum StorageFault {
     /// The storage does not answer, or not as it should, also after several tries.
     #[error("{0}")]
     Unreachable(String),
+}
+
+impl StorageFault {
+    /// What it means for a file or folder of a repository.
+    pub(super) fn of(self, file: &dyn fmt::Display) -> RepositoryError {
+        RepositoryError::Storage {
+            file: file.to_string(),
+            fault: self,
+        }
+    }
 }
 
 impl RepositoryError {

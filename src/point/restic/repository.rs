@@ -77,21 +77,15 @@ impl Repository {
 
     /// The content of an unpacked file, of `limit` bytes at most.
     pub(super) fn file(&self, file: File, limit: u64) -> Result<Vec<u8>, RepositoryError> {
-        guard(|| {
-            let sealed = self.storage.read(file, Part::Whole { limit })?;
-            let damaged = |what: String| RepositoryError::Damaged {
-                file: file.to_string(),
-                what,
-            };
-            let (File::Key(id) | File::Snapshot(id) | File::Index(id) | File::Pack(id)) = file
-            else {
-                return self.key.file(&sealed, limit).map_err(damaged);
-            };
-            if Id::of(&sealed) != id {
-                return Err(damaged("its SHA-256 is not its name".to_owned()));
+        let open = |sealed: &[u8]| match file {
+            File::Key(id) | File::Snapshot(id) | File::Index(id) | File::Pack(id)
+                if Id::of(sealed) != id =>
+            {
+                Err("its SHA-256 is not its name".to_owned())
             }
-            self.key.file(&sealed, limit).map_err(damaged)
-        })
+            _ => self.key.file(sealed, limit),
+        };
+        guard(|| self.storage.read(file, Part::Whole { limit }, open))
     }
 
     /// The content of a blob: right, or an error. If one copy is damaged another one may do. If it
@@ -149,13 +143,10 @@ impl Repository {
             offset: copy.offset.into(),
             length: copy.length,
         };
-        let sealed = self.storage.read(file, part)?;
-        self.key
-            .blob(&sealed, copy.plain, id)
-            .map_err(|what| RepositoryError::Damaged {
-                file: file.to_string(),
-                what: format!("blob {id} at byte {}: {what}", copy.offset),
-            })
+        self.storage.read(file, part, |sealed| {
+            let opened = self.key.blob(sealed, copy.plain, id);
+            opened.map_err(|what| format!("blob {id} at byte {}: {what}", copy.offset))
+        })
     }
 
     fn index(&self) -> Arc<Index> {

@@ -114,20 +114,14 @@ pub(super) fn unlock(storage: &Storage, password: &str) -> Result<MasterKey, Rep
     let whole = Part::Whole {
         limit: MAX_SMALL_FILE,
     };
-    let config = match storage.read(File::Config, whole) {
+    let as_it_is = |content: &[u8]| Ok(content.to_vec());
+    let config = match storage.read(File::Config, whole, as_it_is) {
         Err(error) if error.is_missing() => return Err(RepositoryError::NoRepository),
         read => read?,
     };
     let mut damaged = None;
     for id in storage.list(Kind::Key)?.into_iter().take(MAX_KEYS_TRIED) {
-        let file = File::Key(id);
-        let tried = storage.read(file, whole).and_then(|text| {
-            try_key(&text, password).map_err(|what| RepositoryError::Damaged {
-                file: file.to_string(),
-                what,
-            })
-        });
-        match tried {
+        match storage.read(File::Key(id), whole, |text| try_key(text, password)) {
             Ok(Some(key)) => return check_config(&key, &config).map(|()| key),
             Ok(None) => {}
             Err(error) => damaged = Some(error),

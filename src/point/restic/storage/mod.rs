@@ -81,48 +81,53 @@ impl Storage {
     /// # Errors
     /// [`RepositoryError::Storage`], also when not all of them could be listed.
     pub(super) fn list(&self, kind: Kind) -> Result<Vec<Id>, RepositoryError> {
-        let listed = match self {
-            Storage::Folder(folder) => folder.list(kind),
+        let names = match self {
+            Storage::Folder(folder) => folder.list(kind).map_err(|fault| fault.of(&kind)),
             Storage::Remote(remote) => remote.list(kind),
-        };
-        let names = listed.map_err(|fault| RepositoryError::Storage {
-            file: format!("{}/", kind.folder()),
-            fault,
-        })?;
+        }?;
         if names.len() > MAX_LISTED {
             return Err(RepositoryError::TooLarge {
-                what: format!("the number of files in {}/", kind.folder()),
+                what: format!("the number of files in {kind}"),
                 limit: MAX_LISTED as u64,
             });
         }
         Ok(names.iter().filter_map(|name| Id::parse(name)).collect())
     }
 
-    /// Bytes of a file: for [`Part::Range`] exactly as many as are asked for.
+    /// What `check` makes of a file's bytes: for [`Part::Range`] it is given exactly as many as are asked for. What came from
+    /// far away and is wrong may have become so on its way: it is asked for again.
     ///
     /// # Errors
-    /// [`RepositoryError::Storage`], [`RepositoryError::TooLarge`].
-    pub(super) fn read(&self, file: File, part: Part) -> Result<Vec<u8>, RepositoryError> {
-        let read = match self {
-            Storage::Folder(folder) => folder.read(file, part),
-            Storage::Remote(remote) => remote.read(file, part),
-        };
-        let read = read.map_err(|fault| RepositoryError::Storage {
-            file: file.to_string(),
-            fault,
-        })?;
-        match part {
-            Part::Whole { limit } if read.len() as u64 > limit => Err(RepositoryError::TooLarge {
-                what: file.to_string(),
-                limit,
-            }),
-            Part::Range { length, .. } if read.len() != length as usize => {
-                Err(RepositoryError::Storage {
-                    file: file.to_string(),
-                    fault: StorageFault::Short,
+    /// [`RepositoryError::Storage`], [`RepositoryError::TooLarge`], and what `check` says, as [`RepositoryError::Damaged`].
+    pub(super) fn read<T>(
+        &self,
+        file: File,
+        part: Part,
+        check: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<T, RepositoryError> {
+        let check = |content: &[u8]| match part {
+            Part::Whole { limit } if content.len() as u64 > limit => {
+                Err(RepositoryError::TooLarge {
+                    what: file.to_string(),
+                    limit,
                 })
             }
-            Part::Whole { .. } | Part::Range { .. } => Ok(read),
+            Part::Range { length, .. } if content.len() != length as usize => {
+                Err(StorageFault::Short.of(&file))
+            }
+            Part::Whole { .. } | Part::Range { .. } => {
+                check(content).map_err(|what| RepositoryError::Damaged {
+                    file: file.to_string(),
+                    what,
+                })
+            }
+        };
+        match self {
+            Storage::Folder(folder) => {
+                let read = folder.read(file, part);
+                check(&read.map_err(|fault| fault.of(&file))?)
+            }
+            Storage::Remote(remote) => remote.read(file, part, check),
         }
     }
 }
@@ -134,6 +139,13 @@ impl Kind {
             Kind::Snapshot => "snapshots",
             Kind::Index => "index",
         }
+    }
+}
+
+/// The path in the repository.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/", self.folder())
     }
 }
 

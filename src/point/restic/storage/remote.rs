@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
 use std::time::{Duration, Instant};
 
 use reqwest::Url;
@@ -16,6 +15,7 @@ use super::rest::RestServer;
 use super::sftp::SftpServer;
 use super::{File, Kind, Part, Storage};
 use crate::point::restic::error::{RepositoryError, StorageFault};
+use crate::point::restic::id::Id;
 use crate::point::restic::location::Service;
 use crate::point::restic::options::Options;
 
@@ -61,6 +61,8 @@ pub(super) enum TryFault {
     Final(StorageFault),
     /// It may pass.
     Passing(String),
+    /// It is not what it should be; content is told from other content by its sum.
+    Wrong { sum: Id, error: RepositoryError },
 }
 
 impl Remote {
@@ -125,57 +127,73 @@ impl Remote {
         })))
     }
 
-    pub(super) fn list(&self, kind: Kind) -> Result<Vec<String>, StorageFault> {
-        self.with_tries(LONG_TRY_TIME, || async {
-            match &self.server {
-                Server::Rest(server) => server.list(kind.folder()).await,
-                Server::Sftp(server) => server.list(kind.folder()).await,
-                Server::Object(store) => store.list(kind.folder()).await,
-            }
+    pub(super) fn list(&self, kind: Kind) -> Result<Vec<String>, RepositoryError> {
+        self.with_tries(&kind, LONG_TRY_TIME, async || match &self.server {
+            Server::Rest(server) => server.list(kind.folder()).await,
+            Server::Sftp(server) => server.list(kind.folder()).await,
+            Server::Object(store) => store.list(kind.folder()).await,
         })
     }
 
-    pub(super) fn read(&self, file: File, part: Part) -> Result<Vec<u8>, StorageFault> {
+    /// What `check` makes of a file's bytes.
+    pub(super) fn read<T>(
+        &self,
+        file: File,
+        part: Part,
+        check: impl Fn(&[u8]) -> Result<T, RepositoryError>,
+    ) -> Result<T, RepositoryError> {
         let time = match part {
             Part::Whole { .. } => LONG_TRY_TIME,
             Part::Range { length, .. } => {
                 TRY_TIME + Duration::from_secs(u64::from(length) / LEAST_BYTES_PER_SECOND)
             }
         };
-        self.with_tries(time, || async {
-            match &self.server {
+        self.with_tries(&file, time, async || {
+            let content = match &self.server {
                 Server::Rest(server) => server.read(file, part).await,
                 Server::Sftp(server) => server.read(file, part).await,
                 Server::Object(store) => store.read(file, part).await,
-            }
+            }?;
+            check(&content).map_err(|error| TryFault::Wrong {
+                sum: Id::of(&content),
+                error,
+            })
         })
     }
 
-    fn with_tries<T, F: Future<Output = Result<T, TryFault>>>(
+    /// Tries until something is right, or wrong in a way that does not pass: such as the same wrong content again.
+    fn with_tries<T>(
         &self,
+        file: &dyn fmt::Display,
         time: Duration,
-        attempt: impl Fn() -> F,
-    ) -> Result<T, StorageFault> {
+        attempt: impl AsyncFn() -> Result<T, TryFault>,
+    ) -> Result<T, RepositoryError> {
         let Some(network) = &self.network else {
-            return Err(StorageFault::Unreachable(
-                "the server is stopping".to_owned(),
-            ));
+            let stopping = "the server is stopping".to_owned();
+            return Err(StorageFault::Unreachable(stopping).of(file));
         };
         let begun = Instant::now();
         let mut pause = FIRST_PAUSE;
         let mut tries = 1;
+        let mut wrong = None;
         network.block_on(async {
             loop {
                 let tried = tokio::time::timeout(time, attempt()).await;
-                let reason = match tried {
+                let passing = match tried {
                     Ok(Ok(found)) => return Ok(found),
-                    Ok(Err(TryFault::Final(fault))) => return Err(self.shown(fault)),
-                    Ok(Err(TryFault::Passing(reason))) => reason,
-                    Err(_) => format!("it took longer than {} s", time.as_secs()),
+                    Ok(Err(TryFault::Final(fault))) => return Err(self.shown(fault).of(file)),
+                    Ok(Err(TryFault::Wrong { sum, error })) => {
+                        if wrong.replace(sum) == Some(sum) {
+                            return Err(error);
+                        }
+                        Err(error)
+                    }
+                    Ok(Err(TryFault::Passing(reason))) => Ok(reason),
+                    Err(_) => Ok(format!("it took longer than {} s", time.as_secs())),
                 };
                 if tries >= TRIES || begun.elapsed() + pause >= TRIES_TIME {
-                    let reason = format!("{reason} ({tries} tries)");
-                    return Err(self.shown(StorageFault::Unreachable(reason)));
+                    let reason = passing.map(|reason| format!("{reason} ({tries} tries)"))?;
+                    return Err(self.shown(StorageFault::Unreachable(reason)).of(file));
                 }
                 tokio::time::sleep(pause).await;
                 pause *= 3;

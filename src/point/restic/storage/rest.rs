@@ -72,9 +72,9 @@ impl RestServer {
         }
         let response = send(request).await?;
         if matches!(part, Part::Range { .. }) && response.status() != StatusCode::PARTIAL_CONTENT {
-            return Err(TryFault::Final(StorageFault::Unreachable(
-                "the server does not give parts of files".to_owned(),
-            )));
+            return Err(TryFault::Passing(
+                "the server gives the whole file in place of a part".to_owned(),
+            ));
         }
         body(response, part.most()).await
     }
