@@ -106,6 +106,16 @@ impl Reference {
         }
     }
 
+    /// Whether someone other than the guest says that it is raw.
+    fn is_said_to_be_raw(&self) -> bool {
+        match &self.declared {
+            Declared::ByPoint(Some(format)) => *format == Format::Raw,
+            Declared::ByPoint(None) => self.paths.iter().all(|path| format::is_name_of_raw(path)),
+            Declared::ByImage(format) => format::is_name_for_raw(format.as_deref()),
+            Declared::AsChild(_) => false,
+        }
+    }
+
     /// What is wrong with the file that is meant.
     fn explain(&self, fault: OpenFault) -> OpenError {
         OpenError {
@@ -252,7 +262,13 @@ fn open_file(
 }
 
 fn decide(reference: &Reference, file: &dyn ImageFile) -> Result<Decision, OpenFault> {
-    let head = file.read_start(PROBE_BYTES)?;
+    let head = match file.read_start(PROBE_BYTES) {
+        // Bytes that nobody can read claim nothing, and are the disk's own: the others can be had.
+        Err(fault) if fault.is_damage() && reference.is_said_to_be_raw() => {
+            return Ok(Decision::for_sure(Format::Raw));
+        }
+        head => head?,
+    };
     match &reference.declared {
         Declared::ByPoint(_) if head.is_empty() => Err(OpenFault::Empty),
         Declared::ByPoint(format) => format::decide(*format, file.path(), &head),

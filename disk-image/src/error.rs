@@ -62,9 +62,12 @@ pub enum Damage {
         /// What it holds.
         value: u64,
     },
-    /// What the store says that the files lie in, if that is no folder: why, and what to do.
+    /// What the store that the files lie in, if that is no folder, has lost or holds damaged: what, why, and what to do.
     #[error("{0}")]
     Store(String),
+    /// That store does not give anything now: why, and what to do.
+    #[error("{0}")]
+    Unreachable(String),
     /// Compressed data does not decompress to one whole cluster.
     #[error(
         "the compressed data at byte {at} of the file does not decompress; restore the file from a good copy"
@@ -121,9 +124,12 @@ pub enum OpenFault {
     /// The operating system refused.
     #[error("the operating system reports: {0}; check permissions and the storage that holds it")]
     Io(Errno),
-    /// What the store says that the file lies in, if that is no folder: why, and what to do.
+    /// What the store that the file lies in, if that is no folder, has lost or holds damaged: what, why, and what to do.
     #[error("{0}")]
     Store(String),
+    /// That store does not give anything now: why, and what to do.
+    #[error("{0}")]
+    Unreachable(String),
     /// The kernel cannot confine a lookup to a folder.
     #[error("this kernel has no openat2 system call; run itemlift on Linux 5.6 or later")]
     KernelTooOld,
@@ -242,4 +248,40 @@ pub enum OpenFault {
         /// Bytes in the disk.
         size: u64,
     },
+}
+
+impl OpenFault {
+    /// Whether the file was damaged or lost in part: that does not pass, and other files may be as they should. Everything else
+    /// passes, or the operator can do something about it.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            OpenFault::Store(_)
+            | OpenFault::Damaged(_)
+            | OpenFault::Empty
+            | OpenFault::NotThisFormat { .. }
+            | OpenFault::OtherParent { .. }
+            | OpenFault::OddSize { .. } => true,
+            // What a drive says of a bad sector; the others are about storage that is away, or permissions.
+            OpenFault::Io(errno) => *errno == Errno::IO,
+            OpenFault::Unreachable(_)
+            | OpenFault::Missing
+            | OpenFault::Outside
+            | OpenFault::OutsideVm
+            | OpenFault::NotAPath(_)
+            | OpenFault::NotAFile
+            | OpenFault::KernelTooOld
+            | OpenFault::Ambiguous { .. }
+            | OpenFault::Unsupported(_)
+            | OpenFault::Encrypted
+            | OpenFault::Loop
+            | OpenFault::NoSnapshot(_)
+            | OpenFault::OtherSectors { .. }
+            | OpenFault::ChainTooLong { .. }
+            | OpenFault::TooManyFiles { .. }
+            | OpenFault::NoFilesLeft
+            | OpenFault::TooMuchMemory { .. }
+            | OpenFault::NoMemoryLeft { .. }
+            | OpenFault::TooLarge { .. } => false,
+        }
+    }
 }

@@ -102,7 +102,7 @@ pub(super) fn decide(
 pub(super) fn decide_backing(declared: Option<&str>, head: &[u8]) -> Result<Decision, OpenFault> {
     let claim = Claim::of(head);
     match declared {
-        Some("raw" | "file" | "host_device") => Ok(Decision::for_sure(Format::Raw)),
+        Some(_) if is_name_for_raw(declared) => Ok(Decision::for_sure(Format::Raw)),
         Some(name) => match QEMU_NAMES.iter().find(|(known, _)| *known == name) {
             Some((_, format)) => decide_parent(*format, head),
             None => Err(OpenFault::Unsupported(format!(
@@ -115,6 +115,16 @@ pub(super) fn decide_backing(declared: Option<&str>, head: &[u8]) -> Result<Deci
             ", or in the image that refers to it by `qemu-img rebase -u -F FORMAT`",
         )),
     }
+}
+
+/// Whether a file's extension says that it is raw.
+pub(super) fn is_name_of_raw(path: &Path) -> bool {
+    matches!(Vouched::by(path), Vouched::For(Format::Raw))
+}
+
+/// Whether a qcow2 image declares its backing file raw, by one of QEMU's names.
+pub(super) fn is_name_for_raw(declared: Option<&str>) -> bool {
+    matches!(declared, Some("raw" | "file" | "host_device"))
 }
 
 /// Decides for a file that is to have this format, and not raw.
@@ -139,7 +149,7 @@ const QEMU_NAMES: &[(&str, Format)] = &[
 ];
 
 impl Decision {
-    fn for_sure(format: Format) -> Decision {
+    pub(super) fn for_sure(format: Format) -> Decision {
         Decision {
             format,
             may_refer: format != Format::Raw,

@@ -151,6 +151,10 @@ impl From<Fault> for OpenFault {
                 damage: Damage::Store(reason),
                 ..
             } => OpenFault::Store(reason),
+            Fault::Damaged {
+                damage: Damage::Unreachable(reason),
+                ..
+            } => OpenFault::Unreachable(reason),
             Fault::Damaged { .. } | Fault::WouldBlock => {
                 OpenFault::Damaged("the file changed while it was opened".to_owned())
             }

@@ -72,6 +72,20 @@ pub struct CreatedGrant {
     pub file_name: String,
     /// The file: a mount script or a bundle.
     pub content: String,
+    /// Disks of the recovery point that are damaged and not served; mostly empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_served: Vec<NotServed>,
+}
+
+/// A disk that is damaged and not served. The others keep their LUNs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct NotServed {
+    /// Its place among the disks of the recovery point.
+    pub lun: u16,
+    /// Its name.
+    pub name: String,
+    /// What is wrong with it, and what to do.
+    pub reason: String,
 }
 
 /// Makes a grant, and its mount script or bundle
@@ -103,7 +117,7 @@ pub(super) async fn create(
         ));
     }
     let (os, lifetime) = (asked.os, asked.lifetime_seconds);
-    let found = find_point(&state, asked).await?;
+    let (found, not_served) = find_point(&state, asked).await?;
     let created = state
         .grants
         .create(NewGrant {
@@ -138,14 +152,18 @@ pub(super) async fn create(
         password,
         file_name,
         content,
+        not_served,
     };
     // What is given out this once must not lie in a cache.
     let once = [(header::CACHE_CONTROL, "no-store")];
     Ok((StatusCode::CREATED, once, Json(answer)))
 }
 
-/// Looks the point up and opens its disks, to learn their sizes and that they can be served.
-async fn find_point(state: &AppState, asked: CreateGrant) -> Result<NewGrant, ApiError> {
+/// Looks the point up and opens its disks, to learn their sizes and that they can be served. Those that are damaged are told.
+async fn find_point(
+    state: &AppState,
+    asked: CreateGrant,
+) -> Result<(NewGrant, Vec<NotServed>), ApiError> {
     let catalog = Arc::clone(&state.catalog);
     // Folders may lie on slow storage.
     let find = move || catalog.find(&asked.vm, &PointRef::from(asked.point.as_str()));
@@ -153,26 +171,37 @@ async fn find_point(state: &AppState, asked: CreateGrant) -> Result<NewGrant, Ap
         .await
         .map_err(|error| ApiError::internal(NOT_MADE, &error))?
         .map_err(|error| ApiError::because(NOT_MADE, error))?;
-    let disks = opening::disks(state, &point)
+    let opened = opening::luns(state, &point)
         .await
         .map_err(|error| error.into_api(NOT_MADE))?;
-    let disks = (0..).zip(&disks).map(|(lun, disk)| {
-        let info = disk.info();
-        GrantedDisk {
-            lun,
-            name: info.name.clone(),
-            size: info.size,
-            sector_size: info.sector_size,
+    let (mut disks, mut not_served) = (Vec::new(), Vec::new());
+    for (lun, opened) in (0..).zip(opened) {
+        match opened.disk {
+            Ok(disk) => disks.push(GrantedDisk {
+                lun,
+                name: opened.name,
+                size: disk.info().size,
+                sector_size: disk.info().sector_size,
+            }),
+            Err(error) => {
+                tracing::warn!(vm = point.vm.as_str(), point = point.id.as_str(), disk = opened.name, %error, "a disk is damaged and not served");
+                not_served.push(NotServed {
+                    lun,
+                    name: opened.name,
+                    reason: error.to_string(),
+                });
+            }
         }
-    });
-    Ok(NewGrant {
+    }
+    let found = NewGrant {
         vm: point.vm.clone(),
         point: point.id.clone(),
         source: point.source.clone(),
-        disks: disks.collect(),
+        disks,
         lifetime: grant::LIFETIME,
         by: "itemlift".into(),
-    })
+    };
+    Ok((found, not_served))
 }
 
 /// Revokes a grant that could not be handed out.

@@ -119,6 +119,7 @@ impl From<CatalogError> for Cause {
             | CatalogError::TwoNewest { .. }
             | CatalogError::Unusable { .. }
             | CatalogError::Open(_)
+            | CatalogError::BaseUnknown(_)
             | CatalogError::UnknownSource(_)
             | CatalogError::DuplicateSource(_) => StatusCode::CONFLICT,
         };

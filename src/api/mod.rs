@@ -34,7 +34,7 @@ use crate::metrics::Metrics;
 use crate::point::Catalog;
 use crate::target::{Places, Sessions};
 use crate::verify::Verifies;
-pub use create_grant::{CreateGrant, CreatedGrant, Platform};
+pub use create_grant::{CreateGrant, CreatedGrant, NotServed, Platform};
 pub use error::{ApiError, ErrorBody, Problem};
 pub use grants::GrantView;
 pub use health::Health;

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::AppState;
 use super::error::ApiError;
-use crate::point::{Catalog, CatalogError, Disk, OpenedDisk, RecoveryPoint};
+use crate::point::{Catalog, CatalogError, OpenedDisk, RecoveryPoint};
 
 /// How long the disks of one recovery point may take to be opened: 255 of them take less than a second on storage that answers.
 const OPENING_TIME: Duration = Duration::from_secs(30);
@@ -48,12 +48,12 @@ impl NotOpened {
     }
 }
 
-/// Opens the disks of a recovery point.
-pub(super) async fn disks(
+/// Opens the disks of a recovery point to be served: number *n* is LUN *n*.
+pub(super) async fn luns(
     state: &AppState,
     point: &Arc<RecoveryPoint>,
-) -> Result<Vec<Arc<Disk>>, NotOpened> {
-    open(state, point, Catalog::open_disks).await
+) -> Result<Vec<OpenedDisk>, NotOpened> {
+    open(state, point, Catalog::open_luns).await
 }
 
 /// Opens each disk of a recovery point by itself, with this cache.

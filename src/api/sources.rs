@@ -19,7 +19,7 @@ use super::AppState;
 use super::error::{ApiError, ErrorBody};
 use super::lines::{self, Telling};
 use super::opening::{self, NotOpened};
-use crate::point::{CatalogError, Filter, RecoveryPoint};
+use crate::point::{Filter, OpenError, RecoveryPoint};
 
 const NOT_CHECKED: &str = "cannot check the sources";
 
@@ -194,7 +194,7 @@ async fn open_all(state: &AppState, points: &[Arc<RecoveryPoint>], gauge: &Gauge
                 let faults = opened
                     .iter()
                     .filter_map(|opened| opened.disk.as_ref().err());
-                problems.extend(faults.map(|error: &CatalogError| of_point(error)));
+                problems.extend(faults.map(|error: &OpenError| of_point(error)));
             }
             Err(error) if !is_known => {
                 problems.push(of_point(&error));

@@ -157,13 +157,17 @@ impl Create {
 
     fn report(&self, created: &CreatedGrant, file: &Path) -> Result<(), Failure> {
         if self.format == Format::Json {
-            return say_json(&json!({
+            let mut told = json!({
                 "grant": created.grant,
                 "expires_at": created.expires_at,
                 "password": created.password,
                 "file": file,
                 "iqn": created.iqn,
-            }));
+            });
+            if !created.not_served.is_empty() {
+                told["not_served"] = json!(created.not_served);
+            }
+            return say_json(&told);
         }
         let mut text = format!(
             "Grant {} for VM {}, recovery point {}, until {}.\n\n",
@@ -172,6 +176,14 @@ impl Create {
             visible(&created.point),
             moment(created.expires_at),
         );
+        for disk in &created.not_served {
+            text.push_str(&format!(
+                "  Damaged   LUN {}, {}, is not served: {}\n\n",
+                disk.lun,
+                visible(&disk.name),
+                visible(&disk.reason),
+            ));
+        }
         let shown = visible(&file.display().to_string());
         match &created.password {
             Some(password) => text.push_str(&format!(

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use disk_image::{Cache, Counts, Disk};
 
 use super::error::CatalogError;
+use super::luns::without_damaged;
 use super::recovery_point::{Filter, PointRef, RecoveryPoint};
 use super::scans::{Job, Scans, SourceProblem};
-use super::source::{Source, SourceConfig};
+use super::source::{OpenedDisk, Source, SourceConfig};
 
 /// Bytes of index tables, decoded clusters and chunks in memory, for all disks together, unless `itemlift.toml` says otherwise.
 pub const CACHE_BYTES: usize = 256 * 1024 * 1024;
@@ -18,22 +19,13 @@ pub const MIN_CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// All sources and what they hold.
 ///
 /// Call everything but `latest` on a thread that may block. `open`, `rescan`, `list`, `problems` and `find` look at the sources and
-/// wait some seconds for those that do not answer. `granted`, `open_disks` and `open_disk` take as long as the storage of
-/// their one source takes. Disks that are open do not depend on any of them.
+/// wait some seconds for those that do not answer. `granted` and what opens disks take as long as the storage of their one
+/// source takes. Disks that are open do not depend on any of them.
 #[derive(Debug)]
 pub struct Catalog {
     sources: Vec<Arc<Source>>,
     cache: Arc<Cache>,
     scans: Scans,
-}
-
-/// A disk of a recovery point, if it could be opened.
-#[derive(Debug)]
-pub struct OpenedDisk {
-    /// Name shown to people.
-    pub name: String,
-    /// The disk, or why not.
-    pub disk: Result<Arc<Disk>, CatalogError>,
 }
 
 impl Catalog {
@@ -147,23 +139,30 @@ impl Catalog {
         of_source(&self.scans.look_at(label)).ok_or_else(|| self.or_silence(vm, unknown()))
     }
 
-    /// Opens all disks of a recovery point, in disk order: disk *n* is LUN *n*.
-    ///
-    /// An image that another disk of the point has as its backing or data file, and that
-    /// `point.toml` does not list, is no disk of its own and is left out.
+    /// Opens the disks of a recovery point to be served: number *n* is LUN *n*. A disk that is damaged keeps nobody from the
+    /// others, if it is certain that these are disks of their own.
     ///
     /// # Errors
-    /// [`CatalogError`] for the first disk that cannot be opened: a point is served whole or not
-    /// at all.
-    pub fn open_disks(&self, point: &RecoveryPoint) -> Result<Vec<Arc<Disk>>, CatalogError> {
-        if point.disks.is_empty() {
-            return Err(unusable(point));
-        }
-        self.source(&point.source)?.open_disks(point, &self.cache)
+    /// [`CatalogError`]: a disk cannot be opened for another reason than damage, none can be, or it is not certain.
+    pub fn open_luns(&self, point: &RecoveryPoint) -> Result<Vec<OpenedDisk>, CatalogError> {
+        without_damaged(point, self.open_each(point, &self.cache)?)
     }
 
-    /// Opens each disk of a recovery point by itself, with a cache of the caller's: one that cannot be opened keeps nobody
-    /// from the others. Where one cannot, images that only serve as backing or data files of others are not left out.
+    /// Opens all disks of a recovery point, in disk order.
+    ///
+    /// # Errors
+    /// [`CatalogError`] for the first disk that cannot be opened.
+    pub fn open_disks(&self, point: &RecoveryPoint) -> Result<Vec<Arc<Disk>>, CatalogError> {
+        let opened = self.open_each(point, &self.cache)?;
+        let disks = opened.into_iter().map(|opened| opened.disk);
+        Ok(disks.collect::<Result<_, _>>()?)
+    }
+
+    /// Opens each disk of a recovery point by itself, in disk order and with a cache of the caller's: one that cannot be opened
+    /// keeps nobody from the others.
+    ///
+    /// An image that another disk of the point has as its backing or data file, and that `point.toml` does not list, is no disk
+    /// of its own and is left out.
     ///
     /// # Errors
     /// [`CatalogError`]: nothing of the point can be used.
@@ -175,19 +174,7 @@ impl Catalog {
         if point.disks.is_empty() {
             return Err(unusable(point));
         }
-        let source = self.source(&point.source)?;
-        if let Ok(disks) = source.open_disks(point, cache) {
-            let opened = disks.into_iter().map(|disk| OpenedDisk {
-                name: disk.info().name.clone(),
-                disk: Ok(disk),
-            });
-            return Ok(opened.collect());
-        }
-        let opened = point.disks.iter().map(|disk| OpenedDisk {
-            name: disk.name.clone(),
-            disk: source.open_disk(disk, cache),
-        });
-        Ok(opened.collect())
+        self.source(&point.source)?.open_disks(point, cache)
     }
 
     /// Opens one disk of a recovery point by its name, whatever became of the others.

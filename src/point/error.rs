@@ -92,4 +92,9 @@ pub enum CatalogError {
     /// One of its disks cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The same, and others could be images that it is based on, which are no disks.
+    #[error(
+        "{0}; whether the other images are disks or belong to this one cannot be told: to go on without it list them as [[disk]] in point.toml, or in a repository by tags diskN=PATH"
+    )]
+    BaseUnknown(OpenError),
 }

@@ -14,12 +14,13 @@
 mod catalog;
 mod error;
 mod images;
+mod luns;
 mod recovery_point;
 mod restic;
 mod scans;
 mod source;
 
-pub use catalog::{CACHE_BYTES, Catalog, MIN_CACHE_BYTES, OpenedDisk};
+pub use catalog::{CACHE_BYTES, Catalog, MIN_CACHE_BYTES};
 pub use disk_image::{
     Counts as CacheCounts, Damage, Disk, DiskInfo, Format, OpenError, OpenFault, ReadError, Wait,
 };
@@ -29,7 +30,7 @@ pub use recovery_point::{
 };
 pub use restic::ResticConfig;
 pub use scans::SourceProblem;
-pub use source::SourceConfig;
+pub use source::{OpenedDisk, SourceConfig};
 
 /// Disks in a recovery point, at most (SPEC §2); also what fits a LUN's peripheral addressing.
 pub const MAX_DISKS: usize = 255;

@@ -53,6 +53,12 @@ pub struct DiskSource {
 }
 
 impl DiskSource {
+    /// Whether its image has a format that can name other files, by what someone other than the guest says.
+    pub(super) fn may_name_others(&self) -> bool {
+        let format = self.format.or_else(|| Format::of_name(&self.path));
+        format.is_some_and(|format| format != Format::Raw)
+    }
+
     /// What is to be opened.
     pub(super) fn file(&self) -> DiskFile {
         DiskFile {

@@ -81,12 +81,12 @@ impl Source {
         }
     }
 
-    /// Opens all disks of a point, in disk order.
+    /// Opens each disk of a point, in disk order: number *n* is LUN *n*.
     pub(super) fn open_disks(
         &self,
         point: &RecoveryPoint,
         cache: &Arc<Cache>,
-    ) -> Result<Vec<Arc<Disk>>, CatalogError> {
+    ) -> Result<Vec<OpenedDisk>, CatalogError> {
         match self {
             Source::Images(images) => images.open_disks(point, cache),
             Source::Restic(restic) => restic.open_disks(point, cache),
@@ -106,14 +106,24 @@ impl Source {
     }
 }
 
-/// Opens all disks of a point that lie in one store, in disk order. An image that another disk of the point has as its backing or
-/// data file, and that `point.toml` does not list, is no disk of its own and is left out. `file` finds the file of a disk's own image.
+/// A disk of a recovery point, if it could be opened.
+#[derive(Debug)]
+pub struct OpenedDisk {
+    /// Name shown to people.
+    pub name: String,
+    /// The disk, or why not.
+    pub disk: Result<Arc<Disk>, OpenError>,
+}
+
+/// Opens each disk of a point, all of which lie in one store, in disk order. An image that another disk of the point has as its
+/// backing or data file, and that `point.toml` does not list, is no disk of its own and is left out. `file` finds the file of
+/// a disk's own image.
 pub(super) fn open_all(
     store: &dyn Store,
     point: &RecoveryPoint,
     cache: &Arc<Cache>,
     file: impl Fn(&DiskSource) -> Option<FileId>,
-) -> Result<Vec<Arc<Disk>>, CatalogError> {
+) -> Vec<OpenedDisk> {
     let disks = point.disks.iter();
     let opened: Vec<Result<Disk, OpenError>> = disks
         .map(|disk| Disk::open(store, &disk.file(), cache))
@@ -124,8 +134,11 @@ pub(super) fn open_all(
     };
     let kept = |disk: &DiskSource| disk.is_stated || !is_part(disk);
     let kept: Vec<bool> = point.disks.iter().map(kept).collect();
-    let disks = opened.into_iter().zip(kept).filter(|(_, kept)| *kept);
-    disks
-        .map(|(disk, _)| disk.map(Arc::new).map_err(CatalogError::Open))
-        .collect()
+    let disks = point.disks.iter().zip(opened).zip(kept);
+    let kept = disks.filter(|(_, kept)| *kept);
+    kept.map(|((disk, opened), _)| OpenedDisk {
+        name: disk.name.clone(),
+        disk: opened.map(Arc::new),
+    })
+    .collect()
 }

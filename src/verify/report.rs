@@ -8,7 +8,6 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::MAX_LISTED;
 use super::event::{Damaged, Event};
-use crate::point::CatalogError;
 
 /// Where it is told, and the damage so far.
 #[derive(Debug)]
@@ -96,11 +95,8 @@ impl Report {
     }
 
     /// The disk cannot be opened.
-    pub(super) fn cannot_open(&mut self, error: &CatalogError) {
-        let file = match error {
-            CatalogError::Open(OpenError { path, .. }) => path.to_string_lossy().into_owned(),
-            _ => String::new(),
-        };
+    pub(super) fn cannot_open(&mut self, error: &OpenError) {
+        let file = error.path.to_string_lossy().into_owned();
         self.damaged(None, file, error.to_string());
     }
 

@@ -226,3 +226,34 @@ fn a_grant_that_cannot_be_written_is_not_made() {
     assert!(fs::read(&mine).unwrap().starts_with(b"#!"));
     server.stop();
 }
+
+#[test]
+fn a_damaged_disk_is_told_and_the_others_are_served() {
+    let site = Site::new();
+    let folder = site.source().join("web01").join(POINT);
+    // Cut in the middle of a sector. Its place among the disks is the first.
+    fs::write(folder.join("cut.raw"), [7; 700]).unwrap();
+    let server = site.serve();
+    let bundle = site.out("bundle.json");
+    let created = site.create("bundle", &bundle);
+    let not_served = &created["not_served"];
+    assert_eq!(not_served.as_array().unwrap().len(), 1, "{created}");
+    assert_eq!(
+        (&not_served[0]["lun"], &not_served[0]["name"]),
+        (&Value::from(0), &Value::from("cut.raw"))
+    );
+    assert!(
+        not_served[0]["reason"].as_str().unwrap().contains("700"),
+        "{created}"
+    );
+    let bundle = json(&fs::read_to_string(&bundle).unwrap());
+    assert_eq!(bundle["disks"].as_array().unwrap().len(), 1);
+    assert_eq!(bundle["disks"][0]["lun"], 1, "{bundle}");
+    let mut command = site.run(["grant", "create", "--vm", "web01", "--os", "linux", "--out"]);
+    let said = succeeds(command.arg(site.out("")));
+    assert!(
+        said.contains("Damaged   LUN 0, cut.raw, is not served"),
+        "{said}"
+    );
+    server.stop();
+}

@@ -2,9 +2,11 @@
 
 use std::fs;
 
-use itemlift::point::{Catalog, CatalogError, Consistency, Filter, PointRef, SourceConfig};
+use itemlift::point::{
+    Catalog, CatalogError, Consistency, Filter, OpenedDisk, PointRef, SourceConfig,
+};
 
-use crate::source::{POINT, Source, VM, add, names};
+use crate::source::{POINT, Source, VM, add, names, qemu_img};
 
 fn ids(catalog: &Catalog, filter: &Filter) -> Vec<String> {
     catalog
@@ -253,6 +255,73 @@ fn one_disk_opens_whatever_became_of_the_others() {
     ));
     let gone = catalog.open_disk(&point, "gone.raw");
     assert!(matches!(gone, Err(CatalogError::UnknownDisk { .. })));
+}
+
+/// Each LUN of the newest point: its name if it is served, else what is wrong.
+fn luns(source: &Source) -> Result<Vec<Result<String, String>>, String> {
+    let (catalog, point) = (source.catalog(), source.point());
+    let opened = catalog
+        .open_luns(&point)
+        .map_err(|error| error.to_string())?;
+    let lun = |opened: OpenedDisk| match opened.disk {
+        Ok(disk) => Ok(disk.info().name.clone()),
+        Err(error) => Err(error.to_string()),
+    };
+    Ok(opened.into_iter().map(lun).collect())
+}
+
+#[test]
+fn a_damaged_disk_keeps_nobody_from_the_others() {
+    let source = Source::new();
+    source.write("a.raw", [7; 512]);
+    // A copy that was cut.
+    source.write("b.raw", [7; 700]);
+    qemu_img(&source, "create -q -f qcow2 c.qcow2 1M");
+    let served = luns(&source).unwrap();
+    assert_eq!(served[0], Ok("a.raw".to_owned()));
+    let damage = served[1].as_ref().unwrap_err();
+    assert!(
+        damage.contains("b.raw") && damage.contains("700"),
+        "{damage}"
+    );
+    assert_eq!(served[2], Ok("c.qcow2".to_owned()), "it keeps its place");
+
+    // Nobody says whether the others are not what the damaged one is based on: an older state of it.
+    let good = fs::read(source.file("c.qcow2")).unwrap();
+    let mut bad = good.clone();
+    bad[0] ^= 1;
+    source.write("c.qcow2", &bad);
+    source.write("b.raw", [7; 1024]);
+    let refused = luns(&source).unwrap_err();
+    assert!(
+        refused.contains("c.qcow2") && refused.contains("[[disk]]"),
+        "{refused}"
+    );
+    source.write(
+        "point.toml",
+        "[[disk]]\nfile = 'c.qcow2'\n[[disk]]\nfile = 'a.raw'\n[[disk]]\nfile = 'b.raw'\n",
+    );
+    let served = luns(&source).unwrap();
+    assert!(
+        served[0].as_ref().unwrap_err().contains("c.qcow2"),
+        "{served:?}"
+    );
+    assert_eq!(
+        served[1..],
+        ["a.raw", "b.raw"].map(|name| Ok(name.to_owned()))
+    );
+
+    // What the operator can put right is put right first.
+    source.write("a.raw", &good);
+    let refused = luns(&source).unwrap_err();
+    assert!(
+        refused.contains("a.raw") && refused.contains("format"),
+        "{refused}"
+    );
+    // And of nothing there is no grant.
+    source.write("a.raw", []);
+    source.write("b.raw", []);
+    assert!(luns(&source).unwrap_err().contains("c.qcow2"));
 }
 
 #[test]

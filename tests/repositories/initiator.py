@@ -68,7 +68,7 @@ class Session:
 
     def __init__(self, portal, bundle, lun=0, seconds=90):
         self.portal, self.bundle, self.lun, self.seconds = portal, bundle, lun, seconds
-        disk = bundle["disks"][lun]
+        disk = next(disk for disk in bundle["disks"] if disk["lun"] == lun)
         self.block, self.size = disk["sector_size"], disk["size"]
 
     def __enter__(self):

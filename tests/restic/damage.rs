@@ -1,12 +1,14 @@
 //! Bit rot in a repository: right data or an error, whichever byte it is.
 
+use std::cmp::Reverse;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use itemlift::point::{Catalog, Filter, PointRef, ReadError, Wait};
 
 use crate::bed::{Bed, change, files};
-use crate::oracle::{Numbers, content};
+use crate::oracle::{Numbers, assert_same, content};
 
 /// Reads the disk through a catalog of its own. `Ok`: how many of its 64 KiB pieces could not be read; the others are right.
 fn read(bed: &Bed, right: &[u8]) -> Result<usize, String> {
@@ -125,20 +127,85 @@ fn files_that_are_cut_empty_or_swapped() {
 fn one_bad_blob_spoils_only_what_lies_in_it() {
     let (bed, disk) = bed();
     let packs = files(&bed.repository().join("data"));
-    let largest = packs
-        .iter()
-        .max_by_key(|path| fs::metadata(path).unwrap().len())
-        .unwrap();
-    // Not in the first one, which opening the disk needs.
-    change(largest, |bytes| {
-        let at = bytes.len() * 3 / 4;
-        bytes[at] ^= 1;
-    });
-    let bad = read(&bed, &disk).unwrap();
-    // A blob has 8 MiB at most, and one MiB most often; the disk has more.
-    assert!(bad > 0 && bad < 128, "{bad} of 128");
-    // The one that is damaged is told by name in the log and by a read; the rest of the catalog is as it was.
-    let catalog: Catalog = bed.catalog();
-    let point = catalog.find("kvm1", &PointRef::Latest).unwrap();
-    assert_eq!(point.problems, []);
+    let length = |pack: &PathBuf| fs::metadata(pack).unwrap().len() as usize;
+    let pack = packs.iter().max_by_key(|pack| length(pack)).unwrap();
+    // In the first blob, in the middle, and in a late one.
+    for at in [100, length(pack) / 2, length(pack) * 3 / 4] {
+        change(pack, |bytes| bytes[at] ^= 1);
+        // Also if it is the first of the disk: this one is raw, and nobody but the guest says what stands there.
+        let bad = read(&bed, &disk).unwrap();
+        // A blob has 8 MiB at most, and one MiB most often; the disk has more.
+        assert!(bad > 0 && bad < 128, "{bad} of 128");
+        // What is damaged is told by a read; the rest of the catalog is as it was.
+        let catalog: Catalog = bed.catalog();
+        let point = catalog.find("kvm1", &PointRef::Latest).unwrap();
+        assert_eq!(point.problems, []);
+        change(pack, |bytes| bytes[at] ^= 1);
+    }
+}
+
+#[test]
+fn a_raw_disk_whose_first_bytes_are_lost_is_opened_for_the_others() {
+    let bed = Bed::new(2);
+    // A file of less than 512 KiB is one blob.
+    bed.write("disk.raw", content(256 << 10, 1));
+    bed.backup("02:00:00", &[]);
+    change(&new_packs(&bed, &[])[0], |bytes| bytes[100] ^= 1);
+    let disk = bed.disk();
+    assert_eq!(disk.info().size, 256 << 10);
+    let outcome = disk.read_at(0, &mut [0; 4096], Wait::Allowed);
+    assert!(
+        matches!(outcome, Err(ReadError::Damaged { offset: 0, .. })),
+        "{outcome:?}"
+    );
+}
+
+/// The files of the repository's packs that were not there before, the largest first.
+fn new_packs(bed: &Bed, before: &[PathBuf]) -> Vec<PathBuf> {
+    let mut packs = files(&bed.repository().join("data"));
+    packs.retain(|pack| !before.contains(pack));
+    packs.sort_by_key(|pack| Reverse(fs::metadata(pack).unwrap().len()));
+    packs
+}
+
+#[test]
+fn a_lost_first_block_keeps_nobody_from_the_other_disks() {
+    let bed = Bed::new(2);
+    let right = content(1 << 20, 1);
+    bed.write("a.raw", &right);
+    bed.backup("01:00:00", &[]);
+    let before = files(&bed.repository().join("data"));
+    let small = bed.repository().with_file_name("small");
+    fs::write(&small, content(256 << 10, 2)).unwrap();
+    let made = Command::new("qemu-img")
+        .args(["convert", "-f", "raw", "-O", "qcow2"])
+        .args([small, bed.vm().join("b.qcow2")])
+        .status();
+    assert!(made.unwrap().success());
+    bed.backup("02:00:00", &["--tag", "vm=named,disk0=a.raw,disk1=b.qcow2"]);
+    bed.backup("02:00:00", &["--tag", "vm=found"]);
+    // A file of less than 512 KiB is one blob.
+    let pack = &new_packs(&bed, &before)[0];
+    change(pack, |bytes| bytes[100] ^= 1);
+
+    let catalog = bed.catalog();
+    let luns = |vm: &str| {
+        let point = catalog.find(vm, &PointRef::Latest).unwrap();
+        catalog.open_luns(&point).map_err(|error| error.to_string())
+    };
+    let named = luns("named").unwrap();
+    assert_same(named[0].disk.as_ref().unwrap(), &right, "the other disk");
+    let damage = named[1].disk.as_ref().unwrap_err().to_string();
+    let name = pack.file_name().unwrap().to_str().unwrap();
+    assert!(
+        damage.contains("b.qcow2") && damage.contains(name),
+        "{damage}"
+    );
+    assert!(damage.contains("restic check"), "{damage}");
+    // Where nobody says so, a.raw may be what b.qcow2 was made upon.
+    let refused = luns("found").unwrap_err();
+    assert!(
+        refused.contains(name) && refused.contains("diskN="),
+        "{refused}"
+    );
 }

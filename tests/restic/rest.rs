@@ -47,7 +47,6 @@ fn remote(bytes: usize) -> Remote {
 fn a_disk_is_what_restic_says_and_nothing_but_reads_are_sent() {
     let remote = remote(6 << 20);
     assert_same(&remote.disk, &remote.bed.dump("latest", "disk.raw"), "rest");
-    assert!(remote.disk.gains_by_reading_ahead(), "it comes from afar");
     let requests = remote.server.requests();
     assert!(
         requests
@@ -130,4 +129,22 @@ fn what_does_not_pass_ends_in_an_error_within_a_bound() {
     remote.disk.read_at(LAST, &mut buf, Wait::Allowed).unwrap();
     assert!(buf == remote.right[LAST as usize..]);
     assert_eq!(remote.catalog.problems(), []);
+}
+
+#[test]
+fn a_disk_is_not_taken_for_damaged_while_the_server_is_away() {
+    let bed = Bed::new(2);
+    bed.write("disk.raw", content(1 << 20, 1));
+    bed.backup("02:00:00", &["--tag", "disk0=disk.raw"]);
+    let server = RestServer::new(&bed.repository());
+    let catalog = open(config(&format!(
+        "repository = {:?}\npassword_file = {:?}",
+        server.url(),
+        bed.password_file()
+    )));
+    let point = catalog.find("kvm1", &PointRef::Latest).unwrap();
+    server.fail(&[Fault::Busy; 4]);
+    let refused = catalog.open_luns(&point).unwrap_err().to_string();
+    assert!(refused.contains("503"), "{refused}");
+    assert!(catalog.open_luns(&point).unwrap()[0].disk.is_ok());
 }

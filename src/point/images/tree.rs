@@ -9,7 +9,7 @@ use disk_image::{Cache, Disk, Folder, OpenError};
 use super::scan::{self, Scan};
 use crate::point::error::CatalogError;
 use crate::point::recovery_point::{DiskSource, RecoveryPoint};
-use crate::point::source::{Found, open_all};
+use crate::point::source::{Found, OpenedDisk, open_all};
 
 /// An `images` source.
 #[derive(Debug)]
@@ -56,18 +56,18 @@ impl Images {
         })
     }
 
-    /// Opens all disks of a point, in disk order.
+    /// Opens each disk of a point, in disk order.
     pub(in crate::point) fn open_disks(
         &self,
         point: &RecoveryPoint,
         cache: &Arc<Cache>,
-    ) -> Result<Vec<Arc<Disk>>, CatalogError> {
+    ) -> Result<Vec<OpenedDisk>, CatalogError> {
         let root = self.open_root()?;
         let file = |disk: &DiskSource| {
             let found = root.regular_file(&disk.path);
             found.ok().map(|(_, stamp)| stamp.file())
         };
-        open_all(&root, point, cache, file)
+        Ok(open_all(&root, point, cache, file))
     }
 
     /// Opens one disk of a point.

@@ -39,7 +39,7 @@ impl Content {
     fn blob(&self, id: &Id, path: &Arc<Path>, wait: Wait) -> Result<Bytes, Fault> {
         let fetch = || {
             let read = self.repository.blob(BlobKind::Data, id);
-            read.map_err(|error| fault(path, Damage::Store(explain(&error))))
+            read.map_err(|error| fault(path, damage(&error)))
         };
         self.pieces.fetch(Piece::Data(half(id)), path, wait, fetch)
     }
@@ -74,7 +74,8 @@ impl SnapshotFile {
     fn read_some(&self, at: u64, buf: &mut [u8], wait: Wait) -> Result<usize, Fault> {
         let number = self.ends.partition_point(|end| *end <= at);
         let (Some(id), Some(end)) = (self.blobs.get(number), self.ends.get(number)) else {
-            return Err(self.damaged(Damage::Truncated { end: self.size() }));
+            let truncated = Damage::Truncated { end: self.size() };
+            return Err(fault(&self.path, truncated));
         };
         let before = number
             .checked_sub(1)
@@ -86,7 +87,7 @@ impl SnapshotFile {
                 file: format!("the index entry of blob {id}"),
                 what: "its length is not the blob's".to_owned(),
             };
-            return Err(self.damaged(Damage::Store(explain(&error))));
+            return Err(fault(&self.path, damage(&error)));
         }
         let skip = usize::try_from(at - begin).unwrap_or(usize::MAX);
         let found = blob.get(skip..).unwrap_or_default();
@@ -95,10 +96,6 @@ impl SnapshotFile {
             to.copy_from_slice(from);
         }
         Ok(count)
-    }
-
-    fn damaged(&self, damage: Damage) -> Fault {
-        fault(&self.path, damage)
     }
 }
 
@@ -159,6 +156,16 @@ fn explain(error: &RepositoryError) -> String {
     format!("{error}; {}", error.advice())
 }
 
+fn damage(error: &RepositoryError) -> Damage {
+    match error.is_of_this_file() {
+        true => Damage::Store(explain(error)),
+        false => Damage::Unreachable(explain(error)),
+    }
+}
+
 pub(super) fn open_fault(error: &RepositoryError) -> OpenFault {
-    OpenFault::Store(explain(error))
+    match error.is_of_this_file() {
+        true => OpenFault::Store(explain(error)),
+        false => OpenFault::Unreachable(explain(error)),
+    }
 }

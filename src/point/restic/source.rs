@@ -20,7 +20,7 @@ use super::store::SnapshotStore;
 use super::unlock::unlock;
 use crate::point::error::CatalogError;
 use crate::point::recovery_point::{DiskSource, Problem, RecoveryPoint};
-use crate::point::source::{Found, open_all};
+use crate::point::source::{Found, OpenedDisk, open_all};
 
 /// A scan begins with no more snapshots after this time; the next one goes on.
 const SCAN_TIME: Duration = Duration::from_secs(20);
@@ -178,17 +178,18 @@ impl Restic {
         }
     }
 
-    /// Opens all disks of a point, in disk order.
+    /// Opens each disk of a point, in disk order.
     pub(in crate::point) fn open_disks(
         &self,
         point: &RecoveryPoint,
         cache: &Arc<Cache>,
-    ) -> Result<Vec<Arc<Disk>>, CatalogError> {
+    ) -> Result<Vec<OpenedDisk>, CatalogError> {
         let Some(first) = point.disks.first() else {
             return Ok(Vec::new());
         };
         let store = self.store(&first.path, cache)?;
-        open_all(&store, point, cache, |disk| Some(file_id(&disk.path)))
+        let file = |disk: &DiskSource| Some(file_id(&disk.path));
+        Ok(open_all(&store, point, cache, file))
     }
 
     /// Opens one disk of a point.
