@@ -147,6 +147,15 @@ impl Disk {
         }
     }
 
+    /// How many bytes from `offset` on are lost where one of them is, because what a raw image lies in gives them only together; 0
+    /// where that is not known.
+    pub fn lost_together_at(&self, offset: u64) -> u64 {
+        match self.layers.as_slice() {
+            [Image::Raw(raw)] => raw.lost_together_at(offset),
+            _ => 0,
+        }
+    }
+
     /// Fills `buf` with the bytes at `offset`, all of them or none that may be used.
     ///
     /// # Errors

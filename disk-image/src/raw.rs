@@ -38,4 +38,9 @@ impl Raw {
     pub(super) fn hole_at(&self, offset: u64) -> u64 {
         self.file.hole_at(offset)
     }
+
+    /// How many bytes from `offset` on are lost where one of them is.
+    pub(super) fn lost_together_at(&self, offset: u64) -> u64 {
+        self.file.lost_together_at(offset)
+    }
 }

@@ -75,6 +75,11 @@ pub trait ImageFile: Debug + Send + Sync {
         0
     }
 
+    /// How many bytes from `offset` on can only be had together: where one of them is lost, all are. 0 where nobody can tell.
+    fn lost_together_at(&self, _offset: u64) -> u64 {
+        0
+    }
+
     /// Whether a sequential reader gains when what comes next is read with [`Wait::Ahead`]: whatever stands behind it keeps its
     /// bytes in the [`Cache`](crate::Cache). The kernel does as much for local files.
     fn gains_by_reading_ahead(&self) -> bool {

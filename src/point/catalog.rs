@@ -46,8 +46,9 @@ impl Catalog {
         sources: &[SourceConfig],
         cache_bytes: usize,
     ) -> Result<Catalog, CatalogError> {
+        let cache = Arc::new(Cache::new(cache_bytes));
         let mut opened: Vec<Arc<Source>> = Vec::new();
-        for source in sources.iter().map(Source::new) {
+        for source in sources.iter().map(|config| Source::new(config, &cache)) {
             if opened.iter().any(|known| known.label() == source.label()) {
                 return Err(CatalogError::DuplicateSource(source.label().to_owned()));
             }
@@ -62,7 +63,7 @@ impl Catalog {
         let scans = Scans::new(opened.iter().map(job).collect());
         let catalog = Catalog {
             sources: opened,
-            cache: Arc::new(Cache::new(cache_bytes)),
+            cache,
             scans,
         };
         catalog.rescan();

@@ -51,10 +51,11 @@ pub(super) struct Found {
 }
 
 impl Source {
-    pub(super) fn new(config: &SourceConfig) -> Source {
+    /// A source whose disks are mostly opened with this cache.
+    pub(super) fn new(config: &SourceConfig, cache: &Arc<Cache>) -> Source {
         match config {
             SourceConfig::Images { path } => Source::Images(Images::new(path, config.label())),
-            SourceConfig::Restic(restic) => Source::Restic(Box::new(Restic::new(restic))),
+            SourceConfig::Restic(restic) => Source::Restic(Box::new(Restic::new(restic, cache))),
         }
     }
 

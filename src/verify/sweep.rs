@@ -65,6 +65,7 @@ pub(super) fn sweep(
                     // A disk that lacks a byte has no sum.
                     sum = None;
                     let (from, to) = closeness.around(offset.max(at), asked.elapsed());
+                    let to = to.max(offset.saturating_add(disk.lost_together_at(offset)));
                     let (from, to) = (from.max(at), to.min(info.size));
                     report.unreadable(from, to, &path, &damage);
                     to

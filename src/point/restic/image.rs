@@ -70,9 +70,14 @@ impl SnapshotFile {
         })
     }
 
+    /// Which of the blobs a byte lies in.
+    fn number_at(&self, at: u64) -> usize {
+        self.ends.partition_point(|end| *end <= at)
+    }
+
     /// Copies what the blob at `at` has of the range, at least one byte.
     fn read_some(&self, at: u64, buf: &mut [u8], wait: Wait) -> Result<usize, Fault> {
-        let number = self.ends.partition_point(|end| *end <= at);
+        let number = self.number_at(at);
         let (Some(id), Some(end)) = (self.blobs.get(number), self.ends.get(number)) else {
             let truncated = Damage::Truncated { end: self.size() };
             return Err(fault(&self.path, truncated));
@@ -110,6 +115,11 @@ impl ImageFile for SnapshotFile {
 
     fn id(&self) -> FileId {
         file_id(&self.path)
+    }
+
+    fn lost_together_at(&self, offset: u64) -> u64 {
+        let number = self.number_at(offset);
+        self.ends.get(number).map_or(0, |end| end - offset)
     }
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8], wait: Wait) -> Result<(), Fault> {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use disk_image::{Cache, Disk, OpenError, OpenFault, Owner};
@@ -38,7 +38,9 @@ pub(in crate::point) struct Restic {
     label: String,
     opened: Mutex<Opened>,
     known: Mutex<HashMap<Id, Known>>,
-    pieces: OnceLock<Arc<Owner>>,
+    /// What of the repository is in the cache that live disks share. Who brings another cache wants to see for himself.
+    pieces: Arc<Owner>,
+    cache: Arc<Cache>,
 }
 
 #[derive(Debug, Default)]
@@ -58,13 +60,14 @@ enum Known {
 }
 
 impl Restic {
-    pub(in crate::point) fn new(config: &ResticConfig) -> Restic {
+    pub(in crate::point) fn new(config: &ResticConfig, cache: &Arc<Cache>) -> Restic {
         Restic {
             label: config.label(),
             config: config.clone(),
             opened: Mutex::default(),
             known: Mutex::default(),
-            pieces: OnceLock::new(),
+            pieces: Arc::new(Owner::new(cache)),
+            cache: Arc::clone(cache),
         }
     }
 
@@ -214,11 +217,11 @@ impl Restic {
         let open = || {
             let repository = self.repository()?;
             let snapshot = Snapshot::read(&repository, &id)?;
-            let pieces = self.pieces.get_or_init(|| Arc::new(Owner::new(cache)));
-            let content = Content {
-                repository,
-                pieces: Arc::clone(pieces),
+            let pieces = match Arc::ptr_eq(cache, &self.cache) {
+                true => Arc::clone(&self.pieces),
+                false => Arc::new(Owner::new(cache)),
             };
+            let content = Content { repository, pieces };
             Ok(SnapshotStore::new(&id, snapshot.tree, content))
         };
         open().map_err(|error: RepositoryError| explain(open_fault(&error)))
