@@ -47,6 +47,7 @@ fn remote(bytes: usize) -> Remote {
 fn a_disk_is_what_restic_says_and_nothing_but_reads_are_sent() {
     let remote = remote(6 << 20);
     assert_same(&remote.disk, &remote.bed.dump("latest", "disk.raw"), "rest");
+    assert!(remote.disk.gains_by_reading_ahead(), "it comes from afar");
     let requests = remote.server.requests();
     assert!(
         requests

@@ -122,6 +122,11 @@ impl ImageFile for SnapshotFile {
         self.ends.get(number).map_or(0, |end| end - offset)
     }
 
+    /// Blobs are fetched and decrypted, and stay in the cache.
+    fn gains_by_reading_ahead(&self) -> bool {
+        true
+    }
+
     fn read_exact_at(&self, offset: u64, buf: &mut [u8], wait: Wait) -> Result<(), Fault> {
         let mut filled = 0;
         while let Some(rest) = buf.get_mut(filled..).filter(|rest| !rest.is_empty()) {
