@@ -28,6 +28,15 @@ fn a_file_is_open_once_however_many_extents_name_it() {
     assert_eq!((read[1535], read[1536]), (7, 8));
     drop(disk);
     assert_eq!(store.open_files(), 0);
+
+    // More names than a disk may have files, of one file.
+    let names: Vec<String> = (0..2048).map(|n| format!("{n}.dat")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    store.put(&names, [7; 512]);
+    let name = |n: usize| names[n].to_owned();
+    store.put(&["many.vmdk"], extents(2048, None, name));
+    let _disk = store.open_disk("many.vmdk").unwrap();
+    assert_eq!(store.open_files(), 2);
 }
 
 #[test]
