@@ -25,6 +25,7 @@ from bed.bench import Bench
 from bed.cache import CACHE, GUEST_FILES, say
 from bed.disks import Disks
 from bed.image import SUITE, SUITES, GuestImage
+from bed.machine import end_all
 from bed.port import GuestError
 
 TOOLS = ("qemu-system-x86_64", "qemu-img", "mmdebstrap", "mkfs.ext4", "tgtd", "tgtadm")
@@ -96,8 +97,7 @@ def run_all(chosen, options):
     try:
         results = run_on_all(benches, chosen)
     finally:
-        for bench in benches:
-            bench.end()
+        end_all()
     report(results, benches, options)
     failed = sum(1 for _, problem, _ in results if problem)
     if failed or options.keep:

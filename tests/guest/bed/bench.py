@@ -8,7 +8,6 @@ import shutil
 
 from bed.case import Case
 from bed.machine import Machine
-from bed.port import GuestError
 from bed.shell import Shell
 
 
@@ -19,7 +18,6 @@ class Bench:
         self.image = image
         self.disks = disks
         self.machine = None
-        self.ended = False
         self.boots = []
         self.timing = []
         self.figures = []
@@ -50,8 +48,6 @@ class Bench:
 
     def shell(self, host_disks=()):
         """The guest's shell; boots one, with copies of these recipes' disks, where none is up."""
-        if self.ended:
-            raise GuestError("the run was ended")
         if self.machine is None:
             folder = self.folder / f"machine{len(self.boots)}"
             folder.mkdir()
@@ -77,8 +73,3 @@ class Bench:
         if self.machine is not None:
             self.machine.kill()
             self.machine = None
-
-    def end(self):
-        """For good, also while another thread runs a scenario here: that fails."""
-        self.ended = True
-        self.discard_machine()

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +17,18 @@ KERNEL_LINE = (
     "root=/dev/vda console=ttyS0 quiet loglevel=4 panic=-1 net.ifnames=0 audit=0 mitigations=off "
     "random.trust_cpu=on nokaslr tsc=reliable no_timer_check rcupdate.rcu_expedited=1 nowatchdog"
 )
+
+# Machines that are up; None once the run is over, and none may start any more.
+_up, _changing = set(), threading.Lock()
+
+
+def end_all():
+    """Ends every machine for good, also those that other threads are at work with."""
+    global _up
+    with _changing:
+        machines, _up = _up or (), None
+    for machine in machines:
+        machine.kill()
 
 
 class Machine:
@@ -47,7 +60,9 @@ class Machine:
         command += ["-device", "virtio-serial-pci"]
         command += ["-device", "virtserialport,chardev=agent,name=agent"]
         started = time.monotonic()
-        with open(folder / "qemu.log", "wb") as log:
+        with _changing, open(folder / "qemu.log", "wb") as log:
+            if _up is None:
+                raise GuestError("the run was ended")
             # Its temporary overlay of the root disk lies beside its log.
             environment = dict(os.environ, TMPDIR=str(folder))
             self.process = subprocess.Popen(
@@ -58,6 +73,7 @@ class Machine:
                 env=environment,
                 start_new_session=True,
             )
+            _up.add(self)
         try:
             self.port = AgentPort(socket, alive=lambda: self.process.poll() is None)
             self.port.greet(BOOT_LIMIT_SECONDS)
@@ -77,6 +93,9 @@ class Machine:
         self.port.close()
 
     def kill(self):
+        with _changing:
+            if _up is not None:
+                _up.discard(self)
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
