@@ -26,10 +26,11 @@ def discover(host, devices, layers, checkpoint):
         claims = []
         for start in range(0, len(waiting), LOOKED_AT_ONCE):
             some = waiting[start : start + LOOKED_AT_ONCE]
-            with fetched(host, [device for device in some if device.found is None]):
+            new = [device for device in some if device.found is None]
+            with fetched(host, [device for device in new if not partitions(host, device)]):
                 for device in some:
                     checkpoint("Looking at what is on the disks.", " {} devices so far.".format(looked_at))
-                    looked_at += device.found is None
+                    looked_at += device in new
                     claims.append((rank_of(host, device, layers), device))
         first = min(rank for rank, _ in claims)
         made, found = layers[first].open(host, [device for rank, device in claims if rank == first])
@@ -43,12 +44,17 @@ def rank_of(host, device, layers):
     return next(rank for rank, layer in enumerate(layers) if layer.claims(host, device))
 
 
+def holds_iso9660(host, device):
+    """Whether its first volume descriptor is one of ECMA-119, 8.1.2; to probe all disks for that would take long."""
+    return host.read_bytes(device.path, 32769, 5) == b"CD001"
+
+
 class PartitionTables:
     """MBR, extended partitions and GPT, as the kernel has read them."""
 
     def claims(self, host, device):
         # A hybrid ISO image has a partition table inside its own file system.
-        return bool(partitions(host, device)) and device.probe(host).type != "iso9660"
+        return bool(partitions(host, device)) and not holds_iso9660(host, device)
 
     def open(self, host, devices):
         made = []

@@ -100,8 +100,15 @@ class Discovery(HostCase):
     def test_a_hybrid_iso_is_one_volume(self):
         self.host.disk("sdb", partitions=[(1, 4096)])
         self.host.found("/dev/sdb", ID_FS_TYPE="iso9660", ID_FS_LABEL_ENC="CD")
+        self.host.put("/dev/sdb", "\0" * 32768 + "\1CD001\1")
         (volume,) = self.volumes({0: "sdb"})
         self.assertEqual(volume.report()["source"], "whole disk")
+
+    def test_a_disk_with_partitions_is_not_probed_itself(self):
+        self.host.disk("sdb", partitions=[(1, 4096), (2, 4096)])
+        self.assertEqual(len(self.volumes({0: "sdb"})), 2)
+        probed = [line.split()[-1] for line in self.host.ran if line.startswith("blkid")]
+        self.assertEqual(probed, ["/dev/sdb1", "/dev/sdb2"])
 
     def test_a_layer_that_joins_gets_all_members_in_one_call(self):
         """What LVM will need: members from a whole disk and from a partition, opened together, before file systems."""
