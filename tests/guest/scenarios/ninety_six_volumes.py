@@ -2,6 +2,8 @@
 
 import shlex
 
+from bed.timing import Accounting, timing_lines
+
 LONG = True
 
 DISKS, VOLUMES = 32, 96
@@ -19,7 +21,10 @@ def run(case):
     server.init()
     server.start()
     script = case.deliver(server.grant("web01"))
+    accounting = Accounting(case.shell)
     report = script.attach(limit=PATIENCE_SECONDS)
+    shares = accounting.shares(script.grant)
+    case.timing += timing_lines(f"{DISKS} disks, {VOLUMES} volumes", report.marks, shares)
     took = report.marks[-1][0]
     case.say(f"{VOLUMES} volumes of {DISKS} disks were mounted after {took:.1f} s")
     mounted = [volume for volume in report.volumes if volume["mounted"]]
