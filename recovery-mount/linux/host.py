@@ -118,12 +118,14 @@ class Host:
             return None
 
     def write(self, path, text, mode=0o644):
-        """Replaces a file in one step, never seen half-written or with other rights."""
+        """Replaces a file in one step, never seen half-written or with other rights, a power failure included."""
         draft = "{}.{}.new".format(self.at(path), os.getpid())
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(os.fsencode(text))
+                file.flush()
+                os.fsync(file.fileno())
             os.rename(draft, self.at(path))
         except OSError:
             os.unlink(draft)

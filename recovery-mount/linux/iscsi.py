@@ -9,6 +9,8 @@ RECORD_FOLDERS = ("/etc/iscsi/nodes", "/var/lib/iscsi/nodes", "/var/lib/open-isc
 # What else open-iscsi makes beside them when it is used for the first time.
 DATABASE_FOLDERS = ("nodes", "send_targets", "static", "isns", "slp", "ifaces", "fw")
 TARGET_PREFIX = "iqn.2026-11.io.itemlift:"
+# A comment to iscsid: tells a record that a script has made from one that somebody keeps for an initiator of their own.
+MARK = "# made by an itemlift mount script, which deletes it when it is closed"
 TOOL_TIMEOUT = 15
 LOGIN_TIMEOUT = 75
 LOGOUT_TIMEOUT = 20
@@ -69,7 +71,7 @@ class Target:
         )
         if re.search(r"^node\.session\.auth\.chap_algs\b", text, re.MULTILINE):
             settings += (("node.session.auth.chap_algs", CHAP_ALGORITHMS),)
-        self.host.write(path, with_settings(text, settings), 0o600)
+        self.host.write(path, marked(with_settings(text, settings)), 0o600)
 
     def login(self):
         """Logs in; raises Stop with the reason if it cannot be."""
@@ -134,6 +136,12 @@ def with_settings(text, settings):
     return "\n".join(lines) + "\n"
 
 
+def marked(text):
+    """A record's text with our mark after its first line."""
+    first, _, rest = text.partition("\n")
+    return "{}\n{}\n{}".format(first, MARK, rest)
+
+
 def record_path(host, iqn):
     """The file of the target's node record; records are PORTAL/INTERFACE, or PORTAL alone."""
     for folder in RECORD_FOLDERS:
@@ -146,8 +154,9 @@ def record_path(host, iqn):
 
 
 def recorded_targets(host):
-    """The itemlift targets that have a node record."""
-    return sorted({name for folder in RECORD_FOLDERS for name in host.names(folder) if name.startswith(TARGET_PREFIX)})
+    """The itemlift targets that have a node record which a script has made."""
+    names = {name for folder in RECORD_FOLDERS for name in host.names(folder) if name.startswith(TARGET_PREFIX)}
+    return sorted(name for name in names if MARK in (host.read(record_path(host, name) or "") or "").splitlines())
 
 
 def remove_tree(host, path):
@@ -165,13 +174,6 @@ def sessions_of(host, iqn):
     """The kernel's sessions with a target: names under /sys/class/iscsi_session."""
     base = "/sys/class/iscsi_session"
     return [name for name in host.names(base) if host.read("{}/{}/targetname".format(base, name)) == iqn]
-
-
-def session_targets(host):
-    """The itemlift targets that this machine has a session with."""
-    base = "/sys/class/iscsi_session"
-    targets = {host.read("{}/{}/targetname".format(base, name)) or "" for name in host.names(base)}
-    return sorted(target for target in targets if target.startswith(TARGET_PREFIX))
 
 
 def session_disks(host, session):

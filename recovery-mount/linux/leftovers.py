@@ -3,7 +3,7 @@
 import re
 
 from closing import close_run
-from iscsi import TARGET_PREFIX, recorded_targets, session_targets
+from iscsi import TARGET_PREFIX, recorded_targets
 from layout import NAME_TRIES, safe
 from outcome import HOST_LACKS, Stop
 from state import load_state, recorded_grants
@@ -42,12 +42,10 @@ def clean(host, talk, state):
 
 
 def dead_runs(host):
-    """The grants of which this machine has a record or a node record, but no run."""
+    """The grants of which this machine has a record or a node record of a script, but no run."""
     by_target = {target[len(TARGET_PREFIX) :]: target for target in recorded_targets(host)}
-    # A record outlives every session of a script: a session without one is that of somebody's own initiator.
-    foreign = {target[len(TARGET_PREFIX) :] for target in session_targets(host)} - set(recorded_grants(host))
     dead = []
-    for grant in sorted((set(recorded_grants(host)) | set(by_target)) - foreign):
+    for grant in sorted(set(recorded_grants(host)) | set(by_target)):
         state = load_state(host, grant)
         if state.is_running():
             continue

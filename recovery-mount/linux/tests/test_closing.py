@@ -20,6 +20,7 @@ from tests.fakes import PLAN, HostCase
 IQN = PLAN["iqn"]
 TOP = "/data/web01-2026-11-20T02-00-00Z"
 RECORD = "/etc/iscsi/nodes/{}/127.0.0.1,40000,-1/default".format(IQN)
+MARK = "# made by an itemlift mount script, which deletes it when it is closed"
 RULE = "/run/udev/rules.d/00-itemlift-7f3k.rules"
 
 
@@ -31,7 +32,7 @@ class Attached(HostCase):
         host = self.host
         host.session("session2", IQN)
         host.disk("sdb", partitions=[(1, 4096), (2, 4096)], session="session2")
-        host.put(RECORD, "x")
+        host.put(RECORD, "# BEGIN RECORD 2.1.8\n" + MARK + "\n")
         host.put(RULE)
         for number in (1, 2):
             host.folder("{}/Volume{}".format(TOP, number))
@@ -228,13 +229,17 @@ class Leftovers(Attached):
         self.assertFalse(self.host.exists(TOP))
         self.assertEqual(len(self.talk.asked), 2)
 
-    def test_a_session_without_a_record_is_somebody_elses(self):
+    def test_a_node_record_of_somebodys_own_initiator_is_left_alone(self):
         self.die()
         shutil.rmtree(self.host.at("/run/itemlift"))
-        self.assertEqual(dead_runs(self.host), [])
-        clean_leftovers(self.host, self.talk, dict(PLAN, grant="another"), "/elsewhere")
-        self.assertEqual(self.talk.asked, [])
-        self.assertTrue(self.host.exists("/etc/iscsi/nodes/" + IQN))
+        self.host.put(RECORD, "# BEGIN RECORD 2.1.8\nnode.startup = automatic\n# END RECORD\n")
+        for logged_in in (True, False):
+            self.assertEqual(dead_runs(self.host), [])
+            clean_leftovers(self.host, self.talk, dict(PLAN, grant="another"), "/elsewhere")
+            self.assertEqual(self.talk.asked, [])
+            self.assertTrue(self.host.exists(RECORD))
+            if logged_in:
+                self.host.delete("/sys/class/iscsi_session/session2")
 
     def test_folders_with_files_are_nobodys_leftovers(self):
         self.die()

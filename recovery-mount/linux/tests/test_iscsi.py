@@ -5,7 +5,7 @@ import unittest
 
 import iscsid
 from host import Result
-from iscsi import Target, absent_folders, record_path, session_disks, sessions_of, with_settings
+from iscsi import Target, absent_folders, record_path, recorded_targets, session_disks, sessions_of, with_settings
 from isolation import end_isolation, isolate
 from outcome import Refused, Stop
 from state import State
@@ -69,6 +69,16 @@ class Records(HostCase):
             self.assertEqual(record_path(self.host, IQN), file.format(IQN))
             self.assertTrue(self.target.delete_record())
             self.assertIsNone(record_path(self.host, IQN))
+
+    def test_a_record_that_a_script_has_made_is_told_from_others(self):
+        self.give_record()
+        self.host.put("/etc/iscsi/nodes/iqn.2026-11.io.itemlift:by-hand/10.0.0.1,3260,-1/default", RECORD)
+        self.host.put("/var/lib/iscsi/nodes/iqn.2026-11.io.itemlift:empty/10.0.0.1,3260,-1/default", "")
+        self.assertEqual(recorded_targets(self.host), [])
+        self.target.make_record(SECRETS)
+        self.assertEqual(recorded_targets(self.host), [IQN])
+        # iscsid passes over what begins so, in all versions.
+        self.assertTrue(self.host.read(FILE).splitlines()[1].startswith("# made by an itemlift mount script"))
 
     def test_without_a_record_it_says_where_it_looked(self):
         with self.assertRaises(Stop) as caught:
