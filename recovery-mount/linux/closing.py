@@ -19,26 +19,38 @@ CLOSE_LIMIT = 60
 # How long a busy volume may stay busy before it is taken out of the tree as it is.
 BUSY_PATIENCE = 10
 UNMOUNT_TIMEOUT = 10
+# To take a volume out of the tree; what it still waits for, it waits for without us.
+DETACH_TIMEOUT = 3
+# For all volumes together, those that are busy and those that hang included.
+UNMOUNT_LIMIT = 25
+# For volume groups, arrays and overlays, before the session is ended.
+TAKE_DOWN_LIMIT = 12
 # Kept for what is left to do when the initiator does not let go.
 LAST_RESORT = 10
-# For volume groups, arrays and overlays, before the session is ended.
-TAKE_DOWN_PATIENCE = 15
 HOLDERS_SHOWN = 5
 
 
 def close_run(host, state, talk, tunnel=None):
     """Undoes what the state's record names; returns what is left as sentences, empty if nothing is."""
+    with host.within(CLOSE_LIMIT):
+        return undo(host, state, talk, tunnel)
+
+
+def undo(host, state, talk, tunnel):
     deadline = host.monotonic() + CLOSE_LIMIT
     state.try_note(state="closing")
     target = Target(host, state["iqn"], state.get("portal", "127.0.0.1:0"))
-    unmount_all(host, state, talk, deadline)
-    emptied, standing_now = take_down(host, state, min(deadline, host.monotonic() + TAKE_DOWN_PATIENCE))
+    with host.within(UNMOUNT_LIMIT):
+        unmount_all(host, state, talk)
+    with host.within(TAKE_DOWN_LIMIT):
+        emptied, standing_now = take_down(host, state)
     if not target.logout(deadline - LAST_RESORT):
         drop_devices(host, state)
         target.logout(deadline)
+    # What waited for the disks gets errors now.
+    detach(host, state, talk)
     if standing_now:
-        # What waited for the disks gets errors now.
-        emptied, _ = take_down(host, state, deadline)
+        emptied, _ = take_down(host, state)
     for name in emptied:
         talk.say("{} is empty now and goes when nobody uses it any more.".format(name))
     target.delete_record()
@@ -58,10 +70,10 @@ def close_run(host, state, talk, tunnel=None):
     return left
 
 
-def unmount_all(host, state, talk, deadline):
+def unmount_all(host, state, talk):
     """Unmounts; waits a while for those that are in use; then takes them out of the tree and says so."""
     told = set()
-    patience = min(deadline, host.monotonic() + BUSY_PATIENCE)
+    patience = host.monotonic() + BUSY_PATIENCE
     while True:
         busy, hung = [], False
         for path in our_mounts(host, state):
@@ -79,8 +91,15 @@ def unmount_all(host, state, talk, deadline):
         if hung or host.monotonic() >= patience:
             break
         host.sleep(1)
+    detach(host, state, talk)
+
+
+def detach(host, state, talk):
+    """Takes out of the tree what is still mounted; says so."""
     for path in our_mounts(host, state):
-        unmount(host, path, ["-l"])
+        if host.time_is_up():
+            return
+        unmount(host, path, ["-l"], DETACH_TIMEOUT)
         talk.say(
             "{} was still in use after {} s and was detached as it is: whoever uses it now gets read errors.".format(
                 path, BUSY_PATIENCE
@@ -106,8 +125,8 @@ def belongs_to_session(host, state, name):
     return any("/{}/".format(session) in real for session in sessions_of(host, state["iqn"]))
 
 
-def unmount(host, path, options):
-    return host.run(["umount"] + options + ["--", path], UNMOUNT_TIMEOUT).status == 0
+def unmount(host, path, options, timeout=UNMOUNT_TIMEOUT):
+    return host.run(["umount"] + options + ["--", path], timeout).status == 0
 
 
 def drop_devices(host, state):

@@ -1,6 +1,7 @@
 """The machine that the script runs on: every command and every file goes through here."""
 
 import collections
+import contextlib
 import errno
 import os
 import shutil
@@ -10,6 +11,8 @@ import time
 SUB_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # A command that had its time is killed; if the kernel holds it, it is left behind after this many seconds.
 KILL_GRACE = 2
+# What a command gets even when the time of all of them together is over: most take a fraction of it.
+LEAST_TIME = 1
 
 # One program under the names of many, with few of their options.
 STAND_INS = ("busybox", "toybox")
@@ -35,8 +38,27 @@ class Host:
     def __init__(self, root=""):
         self.root = root
         self.tool_paths = {}
+        self.end = None  # by when all commands together are to be through
 
     # Commands
+
+    @contextlib.contextmanager
+    def within(self, seconds):
+        """The commands in this context have this long together, whatever time each has by itself."""
+        outer = self.end
+        end = self.monotonic() + seconds
+        self.end = end if outer is None else min(end, outer)
+        try:
+            yield
+        finally:
+            self.end = outer
+
+    def time_is_up(self):
+        return self.end is not None and self.monotonic() >= self.end
+
+    def allowed(self, timeout):
+        """The time that a command has."""
+        return timeout if self.end is None else max(LEAST_TIME, min(timeout, self.end - self.monotonic()))
 
     def run(self, argv, timeout, stdin=None, variables=None):
         """Runs a command without a shell; text in, text out; never raises for what the command does."""
@@ -54,6 +76,7 @@ class Host:
             start_new_session=True,
         )
         data = stdin.encode() if stdin is not None else None
+        timeout = self.allowed(timeout)
         try:
             out, err = process.communicate(data, timeout=timeout)
             status = process.returncode
@@ -64,7 +87,7 @@ class Host:
             except subprocess.TimeoutExpired:
                 out, err = b"", b""
             status = TIMED_OUT
-            err += "gave no answer within {} s".format(timeout).encode()
+            err += "gave no answer within {:.0f} s".format(timeout).encode()
         return Result(status, out.decode("utf-8", "replace"), err.decode("utf-8", "replace").strip())
 
     def run_visibly(self, argv, timeout):

@@ -14,12 +14,12 @@ FREE_PATIENCE = 3
 PAUSE = 0.3
 
 
-def take_down(host, state, deadline):
+def take_down(host, state):
     """Returns what is still there: (names of devices that are empty and go with their last user, names of others)."""
     forget(host, state.get("btrfs", []))
-    patience = min(deadline, host.monotonic() + FREE_PATIENCE)
+    patience = host.monotonic() + FREE_PATIENCE
     emptied = set()
-    while host.monotonic() < deadline:
+    while not host.time_is_up():
         before = standing(host, state)
         if not before - emptied:
             break
@@ -75,6 +75,8 @@ def empty_busy(host, state, emptied):
     """
     busy = [name for name, _ in free_mapped(host, state) if name not in emptied]
     for name in busy:
+        if host.time_is_up():
+            break
         host.run(["dmsetup", "wipe_table", "--noflush", "--nolockfs"] + UNATTENDED + [name], DMSETUP_TIMEOUT)
         host.run(["dmsetup", "remove", "--deferred"] + UNATTENDED + [name], DMSETUP_TIMEOUT)
         emptied.add(name)

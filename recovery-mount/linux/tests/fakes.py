@@ -19,6 +19,7 @@ class FakeHost(Host):
         self.signals = []
         self.answers = []
         self.clock = 1000.0
+        self.timeout = None  # of the command that runs
 
     def answer(self, words, result):
         """From now on commands that begin with these words end so (or as the callable says); the last given counts."""
@@ -27,6 +28,7 @@ class FakeHost(Host):
     def run(self, argv, timeout, stdin=None, variables=None):
         assert timeout > 0 and all(isinstance(word, str) for word in argv), argv
         self.ran.append(" ".join(argv))
+        self.timeout = self.allowed(timeout)
         if argv[0] not in self.tools:
             return Result(NOT_FOUND, "", argv[0] + " is not installed")
         for words, result in self.answers:

@@ -10,7 +10,7 @@ import sys
 from unittest import mock
 
 from closing import BUSY_PATIENCE, CLOSE_LIMIT, UNMOUNT_TIMEOUT, close_run, find_left, process_start
-from host import Result
+from host import TIMED_OUT, Result
 from leftovers import clean_leftovers, dead_runs, empty_layouts
 from main import end_run
 from outcome import Stop
@@ -115,6 +115,25 @@ class Closing(Attached):
         before = self.host.monotonic()
         self.assertEqual(close_run(self.host, self.state, self.talk), [])
         self.assertLess(self.host.monotonic() - before, 2 * UNMOUNT_TIMEOUT)
+
+    def test_a_machine_on_which_everything_hangs_does_not_keep_it(self):
+        def hang(_):
+            self.host.sleep(self.host.timeout)
+            return Result(TIMED_OUT, "", "no answer")
+
+        self.host.tools |= {"dmsetup", "mdadm", "udevadm"}
+        paths = ["{}/Volume{}".format(TOP, number) for number in range(1, 97)]
+        self.host.mounted(*(("/dev/sdb1", path) for path in paths))
+        for number in range(50):
+            self.host.put("/sys/class/block/dm-{}/dm/name".format(number), "itemlift-7f3k-overlay{}".format(number))
+        arrays = ["md{}".format(number) for number in range(400, 420)]
+        for name in arrays:
+            self.host.put("/sys/class/block/{}/md/array_state".format(name), "readonly")
+        self.state.note(arrays=arrays)
+        self.host.answer("", hang)
+        started = self.host.monotonic()
+        self.assertIn("iSCSI session: session2", close_run(self.host, self.state, self.talk))
+        self.assertLess(self.host.monotonic() - started, CLOSE_LIMIT + 5)
 
     def test_a_record_that_cannot_be_written_does_not_keep_it_from_closing(self):
         def full(path, text, mode=0o644):

@@ -197,7 +197,8 @@ class TakeDown(HostCase):
             self.host.remove("/sys/class/block/md400/holders/dm-4")
 
     def down(self, seconds=15):
-        return take_down(self.host, self.state, self.host.monotonic() + seconds)
+        with self.host.within(seconds):
+            return take_down(self.host, self.state)
 
     def names(self):
         return [
