@@ -54,6 +54,8 @@ class Target:
 
     def make_record(self, secrets):
         """Makes the node record, with mutual CHAP. The secrets go into its file: arguments can be seen by all."""
+        if foreign_record(self.host, self.iqn) is not None:
+            raise Stop(HOST_LACKS, record_in_the_way(self.host, self.iqn) + ".")
         self.delete_record()
         result = self.admin(["-o", "new"])
         if result.status != 0:
@@ -156,7 +158,19 @@ def record_path(host, iqn):
 def recorded_targets(host):
     """The itemlift targets that have a node record which a script has made."""
     names = {name for folder in RECORD_FOLDERS for name in host.names(folder) if name.startswith(TARGET_PREFIX)}
-    return sorted(name for name in names if MARK in (host.read(record_path(host, name) or "") or "").splitlines())
+    return sorted(name for name in names if record_path(host, name) and foreign_record(host, name) is None)
+
+
+def foreign_record(host, iqn):
+    """The file of the target's node record if it is none of a script's; None if it is, or if there is none."""
+    path = record_path(host, iqn)
+    ours = path is None or MARK in (host.read(path) or "").splitlines()
+    return None if ours else path
+
+
+def record_in_the_way(host, iqn):
+    words = "{} is a node record of this target that no script has made; delete it: iscsiadm -m node -T {} -o delete"
+    return words.format(foreign_record(host, iqn), iqn)
 
 
 def remove_tree(host, path):

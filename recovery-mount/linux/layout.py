@@ -31,9 +31,14 @@ def check_base(host, folder):
         )
 
 
+def base_name(plan):
+    """How the point's folder is called where nothing else is."""
+    return "{}-{}".format(safe(plan["vm"]), safe(plan["point"]))
+
+
 def free_name(host, folder, plan):
     """The first name for the point's folder that nothing has yet."""
-    name = "{}-{}".format(safe(plan["vm"]), safe(plan["point"]))
+    name = base_name(plan)
     for number in range(1, NAME_TRIES):
         path = os.path.join(folder, name if number == 1 else "{}-{}".format(name, number))
         if not host.exists(path):

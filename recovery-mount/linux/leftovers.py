@@ -4,7 +4,7 @@ import re
 
 from closing import close_run
 from iscsi import TARGET_PREFIX, recorded_targets
-from layout import NAME_TRIES, safe
+from layout import NAME_TRIES, base_name
 from outcome import HOST_LACKS, Stop
 from state import load_state, recorded_grants
 
@@ -58,7 +58,7 @@ def dead_runs(host):
 def empty_layouts(host, plan, folder):
     """Folders of this recovery point that hold nothing but empty mount points, after a reboot for instance."""
     used = {load_state(host, grant).get("folder") for grant in recorded_grants(host)}
-    name = "{}-{}".format(safe(plan["vm"]), safe(plan["point"]))
+    name = base_name(plan)
     found = []
     for number in range(1, NAME_TRIES):
         path = "{}/{}".format(folder, name if number == 1 else "{}-{}".format(name, number))

@@ -52,10 +52,10 @@ def act(host, talk, plan, sealed, flags):
     """Does what the flags ask for."""
     folder = base_folder(flags.into)
     if flags.check:
-        status, checks = report_checks(host, talk, plan, folder, flags.overlay_size << 20)
+        status, found = report_checks(host, talk, plan, folder, flags.overlay_size << 20)
         if talk.as_json:
             word = "checked" if status == DONE else STOP_WORDS[status]
-            print_report(word, plan, plan["expires_at"], [], checks)
+            print_report(word, plan, plan["expires_at"], [], found)
         return status
     require_root()
     state = load_state(host, plan["grant"])

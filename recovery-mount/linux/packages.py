@@ -53,6 +53,12 @@ def manager_of(host):
     return next((manager for manager in MANAGERS if host.which(manager[0])), None)
 
 
+def install_command(host, programs):
+    """What would install these programs, as words; None without a package manager."""
+    manager = manager_of(host)
+    return manager[1] + packages_for(host, programs) if manager else None
+
+
 def packages_for(host, programs):
     """What brings these programs, by the names of this machine's distribution."""
     tool = (manager_of(host) or (None,))[0]

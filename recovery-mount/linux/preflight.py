@@ -6,12 +6,15 @@ import sys
 
 from cow import IN_MEMORY, overlay_place
 from filesystems import WAYS
-from layout import check_base, free_name
+from foresight import steps
+from iscsi import foreign_record, record_in_the_way
+from layout import base_name, check_base, free_name
+from leftovers import dead_runs
 from mounting import MODPROBE_TIMEOUT, known
 from outcome import DONE, HOST_LACKS, Stop
 from packages import lacking, packages_for, require
 from server import open_tls, tls_context
-from table import counted
+from state import recorded_grants
 
 PROGRAMS = ("iscsiadm", "modprobe", "blkid", "blockdev", "mount", "umount")
 KERNEL_MODULE = "iscsi_tcp"
@@ -38,7 +41,10 @@ def prepare(host, talk, folder):
 
 
 def report_checks(host, talk, plan, folder, overlay_bytes):
-    """--check: one line for each check; changes nothing. Returns (the exit status, the checks for the report)."""
+    """--check: what is there, line by line, and what a run would do; changes nothing.
+
+    Returns (the exit status, the same for the report).
+    """
     checks = [
         check_root(),
         check_python(),
@@ -48,17 +54,21 @@ def report_checks(host, talk, plan, folder, overlay_bytes):
         check_layers(host),
         check_overlays(host, folder, overlay_bytes),
         check_folder(host, plan, folder),
+        check_names(host, plan),
+        check_earlier(host),
         check_server(plan),
     ]
+    foreseen = steps(host, plan, folder, missing_programs(host))
+    talk.say("Checked:")
     for check in checks:
         mark, look = ("ok", None) if check.status == DONE else ("MISSING", "odd")
-        talk.say("{:7}  {}: {}".format(mark, check.what, check.detail), look, indent=9)
-    talk.say(
-        "A run attaches {} as iSCSI through a tunnel of its own, mounts what is on them, and undoes all of it when "
-        "it is closed. --check has changed nothing.".format(counted(len(plan["disks"]), "disk"))
-    )
+        talk.say("  {:7}  {}: {}".format(mark, check.what, check.detail), look, indent=11)
+    talk.say("A run would:")
+    for number, step in enumerate(foreseen, 1):
+        talk.say("  {}. {}".format(number, step), indent=5)
+    talk.say("--check has changed nothing.")
     reports = [{"what": each.what, "ok": each.status == DONE, "detail": each.detail} for each in checks]
-    return max(check.status for check in checks), reports
+    return max(check.status for check in checks), {"checks": reports, "steps": foreseen}
 
 
 def check_root():
@@ -71,8 +81,12 @@ def check_python():
     return Check("Python", DONE, "{}.{}.{}".format(*sys.version_info[:3]))
 
 
+def missing_programs(host):
+    return [program for program in PROGRAMS if host.which(program) is None]
+
+
 def check_programs(host):
-    missing = [program for program in PROGRAMS if host.which(program) is None]
+    missing = missing_programs(host)
     if missing:
         offered = ", ".join(packages_for(host, missing))
         detail = "{}; a run offers to install {}".format(lacking(host, missing), offered)
@@ -119,9 +133,28 @@ def check_overlays(host, folder, size):
 def check_folder(host, plan, folder):
     try:
         check_base(host, folder)
-        return Check("Mounts below", DONE, free_name(host, folder, plan))
+        path = free_name(host, folder, plan)
     except Stop as stop:
         return Check("Mounts below", stop.status, stop.sentence)
+    taken = "" if path.endswith("/" + base_name(plan)) else "; {} is there already".format(base_name(plan))
+    return Check("Mounts below", DONE, path + taken)
+
+
+def check_names(host, plan):
+    """What a run needs for itself. Groups, arrays, UUIDs and labels of this machine are never in its way."""
+    if plan["grant"] not in recorded_grants(host) and foreign_record(host, plan["iqn"]) is not None:
+        return Check("Names", HOST_LACKS, record_in_the_way(host, plan["iqn"]))
+    return Check("Names", DONE, "none that a run needs is taken")
+
+
+def check_earlier(host):
+    """What runs that died have left; a run offers to clean up."""
+    dead = [state.grant for state in dead_runs(host)]
+    if dead:
+        return Check(
+            "Earlier runs", DONE, "left behind by {}: a run offers to clean up after them".format(", ".join(dead))
+        )
+    return Check("Earlier runs", DONE, "nothing left behind")
 
 
 def check_server(plan):

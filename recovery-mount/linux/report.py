@@ -6,8 +6,8 @@ import os
 import sys
 
 
-def print_report(state, plan, expires_at, volumes, checks=None):
-    """Prints the line; paths are given as UTF-8 whatever this process's locale is. `checks` are those of --check."""
+def print_report(state, plan, expires_at, volumes, more=None):
+    """Prints the line; paths are given as UTF-8 whatever this process's locale is. `more`: what --check has found."""
     report = {
         "state": state,
         "grant": plan["grant"],
@@ -16,8 +16,7 @@ def print_report(state, plan, expires_at, volumes, checks=None):
         "expires_at": rfc3339(expires_at),
         "volumes": [dict(volume, path=as_text(volume["path"])) for volume in volumes],
     }
-    if checks is not None:
-        report["checks"] = checks
+    report.update(more or {})
     try:
         sys.stdout.write(json.dumps(report) + "\n")
         sys.stdout.flush()

@@ -80,6 +80,15 @@ class Records(HostCase):
         # iscsid passes over what begins so, in all versions.
         self.assertTrue(self.host.read(FILE).splitlines()[1].startswith("# made by an itemlift mount script"))
 
+    def test_a_record_by_hand_is_not_replaced(self):
+        self.give_record()
+        self.host.put(FILE, RECORD)
+        with self.assertRaises(Stop) as caught:
+            self.target.make_record(SECRETS)
+        self.assertEqual(caught.exception.status, 4)
+        self.assertIn(FILE, caught.exception.sentence)
+        self.assertEqual(self.host.read(FILE), RECORD.strip())
+
     def test_without_a_record_it_says_where_it_looked(self):
         with self.assertRaises(Stop) as caught:
             self.target.make_record(SECRETS)

@@ -1,150 +1,23 @@
-"""The run around it: preflight, packages, password, waiting, flags, the report."""
+"""The run around it: password, waiting, flags, the report."""
 
 import contextlib
 import io
 import json
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import time
 import unittest
 from unittest import mock
 
-import host
 import talk
 from flags import parse_flags
-from host import Result
 from main import in_background
 from outcome import Refused, Stop, Unreachable
-from packages import lacking, offer, require
-from preflight import prepare, report_checks
 from report import print_report
 from server import parse_answer, server_clock, unix_time
 from tests.fakes import PLAN, FakeTalk, HostCase
 from waiting import EXPIRED, GONE, LOST, LOST_AFTER, Watch
-
-
-class Packages(HostCase):
-    def test_by_each_distribution(self):
-        for tool, command in (
-            ("apt-get", "apt-get install -y -q --no-install-recommends open-iscsi"),
-            ("dnf", "dnf install -y -q iscsi-initiator-utils"),
-            ("yum", "yum install -y -q iscsi-initiator-utils"),
-            ("zypper", "zypper --non-interactive install open-iscsi"),
-        ):
-            self.host.tools = {tool}
-            self.host.visibly.clear()
-            self.host.answer(tool, lambda _: self.host.tools.add("iscsiadm") or 0)
-            self.assertTrue(offer(self.host, FakeTalk(), ["iscsiadm"], "why"))
-            self.assertEqual(self.host.visibly, [command])
-
-    def test_lists_are_refreshed_when_the_package_is_not_found(self):
-        self.host.tools = {"apt-get"}
-        self.host.answer("apt-get install", 100)
-        self.assertFalse(offer(self.host, FakeTalk(), ["iscsiadm"], "why"))
-        self.assertEqual([line.split()[1] for line in self.host.visibly], ["install", "update", "install"])
-
-    def test_nothing_without_a_yes(self):
-        self.host.tools = {"apt-get"}
-        with self.assertRaises(Stop) as caught:
-            require(self.host, FakeTalk(agrees=False), ["iscsiadm", "mount"])
-        self.assertEqual((caught.exception.status, self.host.visibly), (4, []))
-        self.assertIn("iscsiadm, mount", caught.exception.sentence)
-
-    def test_no_package_manager(self):
-        self.host.tools = set()
-        self.assertFalse(offer(self.host, self.talk, ["iscsiadm"], "why"))
-        self.assertIn("open-iscsi", self.talk.text)
-
-
-class StandIns(unittest.TestCase):
-    """A machine where BusyBox stands in for some tools."""
-
-    def setUp(self):
-        self.folder = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, self.folder)
-        patched = mock.patch.object(host, "SUB_PATH", "{0}/small:{0}/own".format(self.folder))
-        patched.start()
-        self.addCleanup(patched.stop)
-        for name in ("small/busybox", "own/mount", "own/blkid"):
-            os.makedirs(os.path.dirname(self.at(name)), exist_ok=True)
-            with open(self.at(name), "w"):
-                os.chmod(self.at(name), 0o755)
-        for name in ("mount", "umount"):
-            os.symlink(self.at("small/busybox"), self.at("small/" + name))
-
-    def at(self, name):
-        return "{}/{}".format(self.folder, name)
-
-    def test_do_not_count(self):
-        machine = host.Host()
-        found = [machine.which(tool) for tool in ("mount", "umount", "blkid", "iscsiadm")]
-        self.assertEqual(found, [self.at("own/mount"), None, self.at("own/blkid"), None])
-        stand_ins = [machine.has_stand_in(tool) for tool in ("mount", "umount", "blkid", "iscsiadm")]
-        self.assertEqual(stand_ins, [False, True, False, False])
-        self.assertEqual(lacking(machine, ["umount", "iscsiadm"]), "umount (BusyBox's own does not do), iscsiadm")
-
-
-class Preflight(HostCase):
-    def check(self):
-        self.host.folder("/data")
-        plan = dict(PLAN, port=1, ca_der=CA)
-        status, self.checks = report_checks(self.host, self.talk, plan, "/data", 64 << 20)
-        return status
-
-    def test_each_check_is_a_line_and_nothing_is_changed(self):
-        before = sorted(os.walk(self.host.root))
-        status = self.check()
-        self.assertEqual(status, 3)  # nobody listens on port 1
-        self.assertIn("Cannot reach the server at 127.0.0.1 port 1", self.talk.text)
-        self.assertIn("/data/web01-2026-11-20T02-00-00Z", self.talk.text)
-        self.assertEqual(len(self.checks), len(self.talk.said) - 1)
-        self.assertIn("attaches 2 disks", self.talk.said[-1])
-        self.assertEqual([each["what"] for each in self.checks if not each["ok"]], ["Server"])
-        self.host.delete("/data")
-        self.assertEqual(sorted(os.walk(self.host.root)), before)
-        self.assertEqual([line for line in self.host.ran if "-n" not in line.split()], [])
-
-    def test_overlays_say_how_much_and_where(self):
-        def overlays():
-            self.talk.said.clear()
-            self.check()
-            return next(line for line in self.talk.said if "Overlays" in line)
-
-        self.host.put("/proc/meminfo", "MemAvailable: 1048576 kB\n")
-        self.assertIn("64 MiB each and 512 MiB together, in memory", overlays())
-        self.host.put("/proc/meminfo", "MemAvailable: 1024 kB\n")
-        with mock.patch("cow.free_in_folder", lambda host, folder: 200 << 20):
-            self.assertIn("64 MiB each and 100 MiB together, in /data", overlays())
-        with mock.patch("cow.free_in_folder", lambda host, folder: 100 << 20):
-            self.assertIn("no room for one of 64 MiB", overlays())
-        self.host.answer("modprobe -n -q -- dm-snapshot", Result(1, "", ""))
-        self.assertIn("no dm-snapshot", overlays())
-
-    def test_what_the_machine_lacks_comes_first(self):
-        self.host.tools = {"apt-get", "modprobe"}
-        self.assertEqual(self.check(), 4)
-        self.assertIn("open-iscsi", self.talk.text)
-
-    def test_nothing_is_installed_where_the_kernel_cannot_do_it(self):
-        self.host.folder("/data")
-        for tools in ({"apt-get"}, {"apt-get", "modprobe"}):
-            self.host.tools = tools
-            self.host.answer("modprobe", Result(1, "", ""))
-            with self.assertRaises(Stop) as caught:
-                prepare(self.host, FakeTalk(), "/data")
-            self.assertIn("iscsi_tcp", caught.exception.sentence)
-            self.assertEqual((caught.exception.status, self.host.visibly), (4, []))
-
-    def test_modprobe_is_installed_where_there_are_modules(self):
-        self.host.folder("/data")
-        self.host.folder("/lib/modules/" + os.uname().release)
-        self.host.tools = {"apt-get"}
-        with self.assertRaises(Stop):
-            prepare(self.host, FakeTalk(), "/data")
-        self.assertIn("kmod", self.host.visibly[0])
 
 
 class Password(unittest.TestCase):
@@ -413,15 +286,6 @@ class Report(unittest.TestCase):
         self.assertEqual(report["expires_at"], "2026-11-21T00:25:09Z")
         self.assertEqual(report["volumes"][0]["path"], "/w/\u6771")
 
-
-CA = (
-    "MIIBfDCCASKgAwIBAgIUep4y1ypTK9hDbAMrpj/aL0EhHfowCgYIKoZIzj0EAwIwGzEZMBcGA1UEAwwQaXRlbWxpZnQgdGVz"
-    "dCBDQTAgFw0yMDAxMDEwMDAwMDBaGA8yMDYwMTIzMTAwMDAwMFowGzEZMBcGA1UEAwwQaXRlbWxpZnQgdGVzdCBDQTBZMBMG"
-    "ByqGSM49AgEGCCqGSM49AwEHA0IABAJufTFZgZVlhff9pYPxVL8nov9jsBN0ODyk2zQxYxl8VjAFXTEJx82Sbbsr7A724Um5"
-    "8GV1xc15xIFVsAhGLTijQjBAMA8GA1UdEwEB/wQFMAMBAf8wDgYDVR0PAQH/BAQDAgEGMB0GA1UdDgQWBBQ+A8HmcPuEvS6f"
-    "oMG07X4cgu0voDAKBggqhkjOPQQDAgNIADBFAiEAjIofZc5opA0UX0ZOtj5GHoc583gAWtRk77mQ/HMbhmYCIFXTYSvk6/hb"
-    "sm4WrnrPzJI+qDOqx4nN8YGBNmTqkC9C"
-)
 
 if __name__ == "__main__":
     unittest.main()

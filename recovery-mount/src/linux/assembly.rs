@@ -26,6 +26,7 @@ const MODULES: &[(&str, &str)] = &[
     ("selfcheck", include_str!("../../linux/selfcheck.py")),
     ("unseal", include_str!("../../linux/unseal.py")),
     ("preflight", include_str!("../../linux/preflight.py")),
+    ("foresight", include_str!("../../linux/foresight.py")),
     ("packages", include_str!("../../linux/packages.py")),
     ("leftovers", include_str!("../../linux/leftovers.py")),
     ("proxy", include_str!("../../linux/proxy.py")),
