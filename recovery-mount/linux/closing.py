@@ -9,8 +9,9 @@ import re
 from iscsi import Target, record_path, sessions_of
 from iscsid import stop_iscsid
 from isolation import end_isolation
+from leaving import is_cut_off, leave, our_disks
 from mapper import our_mapped
-from mounting import mounted_below, mounted_from
+from mounting import mounted_below, mounted_from, mounts
 from raid import array_is_there
 from teardown import take_down
 
@@ -25,8 +26,8 @@ DETACH_TIMEOUT = 3
 UNMOUNT_LIMIT = 25
 # For volume groups, arrays and overlays, before the session is ended.
 TAKE_DOWN_LIMIT = 12
-# Kept for what is left to do when the initiator does not let go.
-LAST_RESORT = 10
+# For leaving a server that does not answer, before anything else.
+CUT_OFF_LIMIT = 25
 HOLDERS_SHOWN = 5
 
 
@@ -40,15 +41,19 @@ def undo(host, state, talk, tunnel):
     deadline = host.monotonic() + CLOSE_LIMIT
     state.try_note(state="closing")
     target = Target(host, state["iqn"], state.get("portal", "127.0.0.1:0"))
+    known = our_mounts(host, state)
+    if is_cut_off(host, state):
+        talk.say("The server does not answer: its disks are taken away first, so that nobody waits for them.")
+        if tunnel is not None:
+            tunnel.close()
+        leave(host, state, target, host.monotonic() + CUT_OFF_LIMIT)
     with host.within(UNMOUNT_LIMIT):
-        unmount_all(host, state, talk)
+        unmount_all(host, state, talk, known)
     with host.within(TAKE_DOWN_LIMIT):
         emptied, standing_now = take_down(host, state)
-    if not target.logout(deadline - LAST_RESORT):
-        drop_devices(host, state)
-        target.logout(deadline)
+    leave(host, state, target, deadline)
     # What waited for the disks gets errors now.
-    detach(host, state, talk)
+    detach(host, state, talk, known)
     if standing_now:
         emptied, _ = take_down(host, state)
     for name in emptied:
@@ -70,13 +75,16 @@ def undo(host, state, talk, tunnel):
     return left
 
 
-def unmount_all(host, state, talk):
-    """Unmounts; waits a while for those that are in use; then takes them out of the tree and says so."""
+def unmount_all(host, state, talk, known):
+    """Unmounts; waits a while for those that are in use; then takes them out of the tree and says so.
+
+    `known` are paths that are ours too, though the disks that would show it may be gone.
+    """
     told = set()
     patience = host.monotonic() + BUSY_PATIENCE
     while True:
         busy, hung = [], False
-        for path in our_mounts(host, state):
+        for path in still_mounted(host, state, known):
             # Where one hangs, the server is gone and the others would hang as well, each for its own time.
             started = host.monotonic()
             if hung or not unmount(host, path, []):
@@ -91,12 +99,12 @@ def unmount_all(host, state, talk):
         if hung or host.monotonic() >= patience:
             break
         host.sleep(1)
-    detach(host, state, talk)
+    detach(host, state, talk, known)
 
 
-def detach(host, state, talk):
+def detach(host, state, talk, known):
     """Takes out of the tree what is still mounted; says so."""
-    for path in our_mounts(host, state):
+    for path in still_mounted(host, state, known):
         if host.time_is_up():
             return
         unmount(host, path, ["-l"], DETACH_TIMEOUT)
@@ -107,11 +115,18 @@ def detach(host, state, talk):
         )
 
 
+def still_mounted(host, state, known):
+    """Our mounts, and those of the known ones that are there, in the order to unmount them."""
+    there = {mount.path for mount in mounts(host)}
+    found = our_mounts(host, state)
+    return found + [path for path in known if path in there and path not in found]
+
+
 def our_mounts(host, state):
     """What is mounted in our folder or from our disks, in the order to unmount it."""
     paths = mounted_below(host, state["folder"]) if state.get("folder") else []
     paths += mounted_below(host, state["cow_folder"]) if state.get("cow_folder") else []
-    devices = [name for name in state.get("devices", []) if belongs_to_session(host, state, name)]
+    devices = our_disks(host, state)
     for name, kernel in our_mapped(host, state.grant).items():
         devices += [name, kernel]
     devices += [name for name in state.get("arrays", []) if array_is_there(host, name)]
@@ -119,21 +134,8 @@ def our_mounts(host, state):
     return paths
 
 
-def belongs_to_session(host, state, name):
-    """Whether a disk is still ours; its name may have gone to another disk since."""
-    real = host.real("/sys/class/block/" + name)
-    return any("/{}/".format(session) in real for session in sessions_of(host, state["iqn"]))
-
-
 def unmount(host, path, options, timeout=UNMOUNT_TIMEOUT):
     return host.run(["umount"] + options + ["--", path], timeout).status == 0
-
-
-def drop_devices(host, state):
-    """Last resort when the initiator does not let go of a session: takes its disks away by themselves."""
-    for name in state.get("devices", []):
-        if belongs_to_session(host, state, name):
-            host.poke("/sys/class/block/{}/device/delete".format(name), "1")
 
 
 def holders(host, path):

@@ -110,7 +110,7 @@ def stop_array(host, name):
         return True
     host.run(["mdadm", "--stop", "/dev/" + name], MDADM_TIMEOUT)
     if array_is_there(host, name):
-        host.poke("/sys/class/block/{}/md/array_state".format(name), "clear")
+        host.push("/sys/class/block/{}/md/array_state".format(name), "clear", MDADM_TIMEOUT)
     return not array_is_there(host, name)
 
 

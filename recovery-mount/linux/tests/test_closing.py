@@ -11,6 +11,7 @@ from unittest import mock
 
 from closing import BUSY_PATIENCE, CLOSE_LIMIT, UNMOUNT_TIMEOUT, close_run, find_left, process_start
 from host import TIMED_OUT, Result
+from leaving import is_cut_off
 from leftovers import clean_leftovers, dead_runs, empty_layouts
 from main import end_run
 from outcome import Stop
@@ -84,6 +85,31 @@ class Closing(Attached):
         self.assertEqual(close_run(self.host, self.state, self.talk), [])
         order = [line.split(" ")[0] for line in self.host.ran if line.startswith(("umount", "dmsetup", "iscsiadm"))]
         self.assertEqual(order[:3], ["umount", "dmsetup", "iscsiadm"])
+
+    def test_disks_that_do_not_answer_are_left_first(self):
+        """And what somebody else has mounted from them is remembered."""
+        self.host.mounted(("/dev/sdb1", TOP + "/Volume1"), ("/dev/sdb2", "/media/user/disk"))
+        for sign in ("no answer", "connection failed"):
+            if sign == "no answer":
+                self.host.answer("dd if=/dev/sdb", Result(TIMED_OUT, "", sign))
+                self.host.tools.add("dd")
+            else:
+                self.host.put("/sys/class/iscsi_session/session2/state", "FAILED\n")
+            self.assertTrue(is_cut_off(self.host, self.state))
+        tunnel = mock.Mock()
+        tunnel.close.side_effect = lambda: self.host.ran.append("tunnel closed")
+        self.assertEqual(close_run(self.host, self.state, self.talk, tunnel), [])
+        order = [line.split(" ")[0] for line in self.host.ran if line.startswith(("umount", "tunnel", "iscsiadm"))]
+        self.assertEqual(order[:4], ["tunnel", "iscsiadm", "umount", "umount"])
+        self.assertIn("umount -- /media/user/disk", self.host.ran)
+
+    def test_disks_that_answer_are_left_last(self):
+        self.host.tools.add("dd")
+        self.host.put("/sys/class/iscsi_session/session2/state", "LOGGED_IN\n")
+        self.assertFalse(is_cut_off(self.host, self.state))
+        close_run(self.host, self.state, self.talk)
+        order = [line.split(" ")[0] for line in self.host.ran if line.startswith(("umount", "iscsiadm"))]
+        self.assertEqual(order[:3], ["umount", "umount", "iscsiadm"])
 
     def test_a_mapped_device_that_stays_is_told(self):
         self.host.put("/sys/class/block/dm-0/dm/name", "itemlift-7f3k-overlay1")

@@ -55,6 +55,7 @@ const MODULES: &[(&str, &str)] = &[
     ("layout", include_str!("../../linux/layout.py")),
     ("tree", include_str!("../../linux/tree.py")),
     ("teardown", include_str!("../../linux/teardown.py")),
+    ("leaving", include_str!("../../linux/leaving.py")),
     ("closing", include_str!("../../linux/closing.py")),
     ("attach", include_str!("../../linux/attach.py")),
     ("waiting", include_str!("../../linux/waiting.py")),
