@@ -21,7 +21,13 @@ INCOMPLETE = "a member is missing, so some files may not be readable"
 # In this order. A clean file system needs no overlay. With a journal to replay, a kernel mounts nothing from a
 # read-only device, and so the overlay comes next; without one, what was written before the journal is better than
 # nothing.
-EXT = (way("ext4"), way("ext4", overlaid=True), way("ext4", "noload", loss=NO_REPLAY))
+# An ext file system may say that the kernel is to panic at an error, and a server that is gone is one: not here.
+EXT_ERRORS = "errors=continue"
+EXT = (
+    way("ext4", EXT_ERRORS),
+    way("ext4", EXT_ERRORS, overlaid=True),
+    way("ext4", EXT_ERRORS + ",noload", loss=NO_REPLAY),
+)
 WAYS = {
     "ext2": EXT,
     "ext3": EXT,

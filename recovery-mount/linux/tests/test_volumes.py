@@ -189,8 +189,8 @@ class Mounting(HostCase):
         self.assertEqual(
             self.commands(),
             [
-                "-t ext4 -o {} /dev/sdb {}1".format(common, top),
-                "-t ext4 -o {} /dev/sdc {}2".format(common, top),
+                "-t ext4 -o {},errors=continue /dev/sdb {}1".format(common, top),
+                "-t ext4 -o {},errors=continue /dev/sdc {}2".format(common, top),
                 "-t xfs -o {},nouuid /dev/sdd {}3".format(common, top),
                 "-t btrfs -o {},rescue=nologreplay,subvolid=5 /dev/sde {}4".format(common, top),
                 "-t vfat -o {},utf8=1 /dev/sdf {}5".format(common, top),

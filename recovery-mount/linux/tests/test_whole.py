@@ -121,7 +121,7 @@ class WholeRun(HostCase):
         self.assertEqual(seen, [b"a login request"])
 
     def test_a_volume_that_cannot_be_mounted_makes_status_5(self):
-        for options in ("", ",noload"):
+        for options in (",errors=continue", ",errors=continue,noload"):
             words = "mount -t ext4 -o ro,nosuid,nodev,noexec{} /dev/sdc".format(options)
             self.host.answer(words, Result(32, "", "mount: x: broken."))
         status, talk = self.run_until(self.end_by(signal.SIGTERM))

@@ -9,7 +9,8 @@ unlock() { key | cryptsetup open --key-file=- "$1" "$2"; }
 
 lock luks1 1000 "${disk}1"
 unlock "${disk}1" bare
-mkfs.ext4 -q -L LUKS1 /dev/mapper/bare
+# An error is to make the kernel panic, says this one, and not when it is a recovery machine's.
+mkfs.ext4 -q -e panic -L LUKS1 /dev/mapper/bare
 fill /dev/mapper/bare unix LUKS1
 cryptsetup close bare
 
