@@ -103,7 +103,7 @@ def make_layers(talk, state, overlays):
     """A container is opened before what may span several of them."""
     mapper, tools = overlays.mapper, overlays.tools
     return (
-        PartitionTables(),
+        PartitionTables(mapper, tools),
         Crypt(mapper, overlays, tools, talk),
         Raid(state, mapper, overlays, tools),
         Lvm(mapper, overlays, tools),

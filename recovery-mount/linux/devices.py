@@ -10,9 +10,10 @@ PROBE_TIMEOUT = 60
 LOOKED_AT_HEAD, LOOKED_AT_TAIL = 264 << 10, 64 << 10
 SECTOR = 512  # sysfs counts in these whatever the device's own sectors are
 
-# What is found on a device: file-system or container type, what it is used for, label, UUID, those of its partition.
-Found = collections.namedtuple("Found", "type usage label uuid part_uuid part_label problem")
-NOTHING = Found(None, None, None, None, None, None, None)
+# What is found on a device: file-system or container type, what it is used for, label, UUID, those of its partition,
+# the type of its partition table.
+Found = collections.namedtuple("Found", "type usage label uuid part_uuid part_label table problem")
+NOTHING = Found(None, None, None, None, None, None, None, None)
 
 
 class Device:
@@ -117,6 +118,7 @@ def probe(host, path):
         values.get("ID_FS_UUID"),
         values.get("ID_PART_ENTRY_UUID"),
         decode(values.get("ID_PART_ENTRY_NAME")),
+        values.get("ID_PART_TABLE_TYPE"),
         None,
     )
 

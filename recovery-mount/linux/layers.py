@@ -6,7 +6,8 @@ layer that claims it, and a layer is opened when no earlier one has a device lef
 md) finds all its members, from whatever layers they came.
 """
 
-from devices import Device, fetched, partitions
+from devices import SECTOR, Device, fetched, joined, partitions
+from filesystems import Volume
 
 # Layers upon layers: more than this is no backup of a real machine, or a loop.
 MAX_DEPTH = 8
@@ -14,6 +15,9 @@ MAX_DEPTH = 8
 LOOKED_AT_ONCE = 64
 # The kernel shows an extended partition itself with room for one or two sectors only: the container of the others.
 CONTAINER_BYTES = 1024
+# Types of the partitions of an MBR that hold other partitions.
+EXTENDED = ("0x5", "0xf", "0x85")
+PARTX_TIMEOUT = 60
 
 
 def discover(host, devices, layers, checkpoint):
@@ -50,17 +54,64 @@ def holds_iso9660(host, device):
 
 
 class PartitionTables:
-    """MBR, extended partitions and GPT, as the kernel has read them."""
+    """MBR, extended partitions and GPT: of disks as the kernel has read them, of mapped devices by our own."""
+
+    def __init__(self, mapper, tools):
+        self.mapper = mapper
+        self.tools = tools
 
     def claims(self, host, device):
         # A hybrid ISO image has a partition table inside its own file system.
+        if is_mapped(device):
+            found = device.probe(host)
+            return bool(found.table) and found.type != "iso9660"
         return bool(partitions(host, device)) and not holds_iso9660(host, device)
 
     def open(self, host, devices):
-        made = []
+        made, volumes = [], []
         for device in devices:
+            if is_mapped(device):
+                opened, reason = self.map_partitions(host, device)
+                made += opened
+                if reason:
+                    what = "holds a partition table that cannot be read: {}".format(reason)
+                    volumes.append(Volume([device], device.probe(host).table, None, True, what))
+                continue
             for number, name, size in partitions(host, device):
                 if size > CONTAINER_BYTES:
                     source = "partition {}".format(number)
                     made.append(Device("/dev/" + name, device.disk, source, size, device.order + (number,)))
-        return made, []
+        return made, volumes
+
+    def map_partitions(self, host, device):
+        """The partitions inside an LV or an encrypted container, which the kernel does not look for.
+
+        Returns (devices, None), or what could be mapped and why not the rest.
+        """
+        if not self.tools.have("partx", "to read a partition table inside {}".format(device.source)):
+            return [], "partx is not installed"
+        words = ["partx", "--show", "--raw", "--noheadings", "-o", "NR,START,SECTORS,TYPE", device.path]
+        result = host.run(words, PARTX_TIMEOUT)
+        if result.status != 0:
+            return [], "{}".format(result.err or "partx failed")
+        made = []
+        for number, start, sectors in inner_partitions(result.out):
+            size = sectors * SECTOR
+            table = "linear {} {}".format(device.path, start)
+            path, problem = self.mapper.create(self.mapper.name("part"), size, table)
+            if path is None:
+                return made, problem
+            source = "{}, partition {}".format(device.source, number)
+            made.append(joined([device], path, source, size, number))
+        return made, None
+
+
+def is_mapped(device):
+    return device.name.startswith("dm-")
+
+
+def inner_partitions(text):
+    """What partx has found, without the containers of others: [(number, first sector, sectors)]."""
+    rows = [line.split() for line in text.splitlines()]
+    whole = [row for row in rows if len(row) == 4 and all(cell.isdigit() for cell in row[:3])]
+    return [(int(row[0]), int(row[1]), int(row[2])) for row in whole if row[3] not in EXTENDED]

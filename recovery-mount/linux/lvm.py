@@ -28,6 +28,7 @@ AS_TABLE = ["--noheadings", "--separator", "|"]
 POOLS = "tTdD"
 # RAID: what was out of step at the backup stays so, for to synchronise it would fill the overlays.
 RAIDS = "rR"
+NOT_WHOLE = "lies partly on a disk that is not in this recovery point"
 
 
 class Lvm:
@@ -65,10 +66,9 @@ class Lvm:
         if not group.name:
             return [], [unopened(group.members, PV, "is an LVM physical volume that belongs to no volume group")]
         what = "is part of the LVM volume group {}".format(group.name)
-        if group.missing:
-            return [], [unopened(group.members, PV, what + ", of which a disk is not in this recovery point")]
-        name = self.mapper.group_name()
         paths = [member.path for member in group.members]
+        lost = self.give_up_lost(host, group, paths) if group.missing else []
+        name = self.mapper.group_name()
         clone = ["vgimportclone", "--basevgname", name] + (["--import"] if group.exported else [])
         result = lvm(host, clone + paths, paths, group.system_id)
         if result.status != 0:
@@ -76,7 +76,23 @@ class Lvm:
                 unopened(group.members, PV, "{}, which cannot be renamed: {}".format(what, lvm_problem(result)))
             ]
         activation = lvm(host, ["vgchange", "--activate", "y", name], paths, group.system_id)
-        return self.logical_volumes(host, group, name, activation)
+        made, volumes = self.logical_volumes(host, group, name, activation)
+        return made, volumes + lost
+
+    def give_up_lost(self, host, group, paths):
+        """Takes what lies on disks that are not here out of the group, on the overlays; returns it as volumes.
+
+        The other logical volumes are whole, and RAID does with the legs that are left.
+        """
+        before = sizes_of(host, group, paths)
+        lvm(host, ["vgreduce", "--yes", "--force", "--removemissing", group.name], paths, group.system_id)
+        left = sizes_of(host, group, paths)
+        lost = []
+        for number, name in enumerate(sorted(set(before) - set(left)), 1):
+            source = "LV {}/{}".format(group.name, name)
+            device = joined(group.members, "", source, before[name], len(before) + number)
+            lost.append(Volume([device], None, None, True, NOT_WHOLE))
+        return lost
 
     def logical_volumes(self, host, group, name, activation):
         words = ["lvs", "-o", "lv_name,lv_attr,lv_dm_path"] + AS_TABLE + [name]
@@ -109,6 +125,13 @@ class Group:
         self.missing = missing
         self.exported = exported
         self.members = []
+
+
+def sizes_of(host, group, paths):
+    """The logical volumes of a group that hold something themselves: {name: bytes}."""
+    words = ["lvs", "--units", "b", "--nosuffix", "-o", "lv_name,lv_attr,lv_size"] + AS_TABLE + [group.name]
+    rows = table_of(lvm(host, words, paths, group.system_id))
+    return {name: int(size) for name, attributes, size in rows if attributes[:1] not in POOLS and size.isdigit()}
 
 
 def groups_of(host, members):

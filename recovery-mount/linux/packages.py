@@ -23,6 +23,7 @@ PACKAGES = {
     "cryptsetup": {"apt-get": "cryptsetup-bin", None: "cryptsetup"},
     "udevadm": {"apt-get": "udev", None: "systemd-udev"},
     "blkid": {None: "util-linux"},
+    "partx": {None: "util-linux"},
     "blockdev": {None: "util-linux"},
     "mount": {"apt-get": "mount", None: "util-linux"},
     "umount": {"apt-get": "mount", None: "util-linux"},

@@ -194,15 +194,33 @@ class Groups(OnOverlays):
             self.assertIn('"r|.*|"] global_filter=["a|^/dev/dm-', line)
             self.assertNotIn("/dev/sd", line)
 
-    def test_what_is_not_whole_is_told(self):
-        rows = "  /dev/dm-0|uuid-1|vg0||1|\n  /dev/dm-1||||0|\n"
-        made, volumes = self.open(rows)
-        self.assertEqual(made, [])
-        reasons = [volume.reason for volume in volumes]
-        self.assertIn("vg0, of which a disk is not in this recovery point", reasons[0])
-        self.assertIn("belongs to no volume group", reasons[1])
-        self.assertIn("belongs to no volume group", reasons[2])  # LVM did not speak of it at all
+    def test_what_belongs_to_no_group_is_told(self):
+        made, volumes = self.open("  /dev/dm-0|||||\n  /dev/dm-1||||0|\n")
+        self.assertEqual((made, len(volumes)), ([], 3))
+        for volume in volumes:  # LVM did not speak of the third at all
+            self.assertIn("belongs to no volume group", volume.reason)
         self.assertFalse([line for line in self.commands("lvm") if "vgchange" in line])
+
+    def test_what_lies_on_a_missing_disk_is_given_up_and_told(self):
+        sizes = "  root|-wi-------|4096\n  spanned|-wi-----p-|8192\n  pool|twi---tz--|4096\n"
+        self.host.answer("lvm vgreduce", lambda _: self.host.answer("lvm lvs --config", self.rest))
+        rows = "  /dev/dm-0|uuid-1|vg0||1|\n"
+        self.host.answer("lvm pvs", Result(0, rows, ""))
+        self.host.answer("lvm lvs", lambda argv: Result(0, sizes, "") if "--units" in argv else self.lvs(argv))
+        member = self.member("sdb", "LVM2_member")
+        made, (lost,) = Lvm(self.mapper, self.overlays, self.tools).open(self.host, [member])
+        self.assertEqual([device.source for device in made], ["LV vg0/root", "LV vg0/on-md"])
+        report = lost.report()
+        self.assertEqual((report["source"], report["size"], report["disk"]), ("LV vg0/spanned", 8192, "diskb"))
+        self.assertIn("lies partly on a disk that is not in this recovery point", report["reason"])
+        self.assertTrue(lost.wanted)
+        order = [line.split(" ")[1] for line in self.commands("lvm")]
+        self.assertEqual(order, ["pvs", "lvs", "vgreduce", "lvs", "vgimportclone", "vgchange", "lvs"])
+        (reduced,) = [line for line in self.commands("lvm") if "vgreduce" in line]
+        self.assertTrue(reduced.endswith("--yes --force --removemissing vg0"), reduced)
+
+    def rest(self, argv):
+        return Result(0, "  root|-wi-------|4096\n", "") if "--units" in argv else self.lvs(argv)
 
     def test_a_group_that_cannot_be_renamed(self):
         self.host.answer("lvm vgimportclone", Result(5, "", "  WARNING: x\n  Failed to read VG vg0.\n"))

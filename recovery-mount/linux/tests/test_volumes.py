@@ -110,6 +110,44 @@ class Discovery(HostCase):
         probed = [line.split()[-1] for line in self.host.ran if line.startswith("blkid")]
         self.assertEqual(probed, ["/dev/sdb1", "/dev/sdb2"])
 
+    def test_partitions_inside_a_mapped_device(self):
+        """The kernel looks for none there; those that hold others have nothing of their own."""
+        self.host.tools |= {"partx", "dmsetup"}
+        self.host.found("/dev/dm-7", ID_PART_TABLE_TYPE="dos")
+        rows = "1 2048 4096 0x83\n2 6144 2 0x5\n5 8192 4096 0x83\n"
+        self.host.answer("partx --show", Result(0, rows, ""))
+
+        def create(argv):
+            number = argv[2][-1]
+            self.host.put("/sys/class/block/dm-1{}/dm/name".format(number), argv[2] + "\n")
+            self.host.put("/dev/dm-1" + number)
+
+        self.host.answer("dmsetup create", create)
+        overlays = make_overlays(self.host, self.talk, State(self.host, "7f3k"), "/data", 1 << 20)
+        overlays.mapper.state.take_lock()
+        layer = PartitionTables(overlays.mapper, overlays.tools)
+        inside = Device("/dev/dm-7", "root", "LV vg0/disk", 1 << 23, (0, 1))
+        inside.writable = True
+        self.assertTrue(layer.claims(self.host, inside))
+        made, volumes = layer.open(self.host, [inside])
+        self.assertEqual(volumes, [])
+        self.assertEqual(
+            [(device.path, device.source, device.size, device.order, device.writable) for device in made],
+            [
+                ("/dev/dm-11", "LV vg0/disk, partition 1", 2097152, (0, 1, 1), True),
+                ("/dev/dm-12", "LV vg0/disk, partition 5", 2097152, (0, 1, 5), True),
+            ],
+        )
+        tables = [line.split("--table ")[1] for line in self.host.ran if line.startswith("dmsetup create")]
+        self.assertEqual(tables, ["0 4096 linear /dev/dm-7 2048", "0 4096 linear /dev/dm-7 8192"])
+        self.host.answer("partx --show", Result(1, "", "partx: cannot read"))
+        made, (volume,) = layer.open(self.host, [inside])
+        self.assertEqual(made, [])
+        self.assertIn("cannot be read: partx: cannot read", volume.reason)
+        # What is no partition table is for others.
+        self.host.found("/dev/dm-8", ID_FS_TYPE="ext4")
+        self.assertFalse(layer.claims(self.host, Device("/dev/dm-8", "root", "LV vg0/root", 1 << 23)))
+
     def test_a_layer_that_joins_gets_all_members_in_one_call(self):
         """What LVM will need: members from a whole disk and from a partition, opened together, before file systems."""
         calls = []
@@ -128,7 +166,7 @@ class Discovery(HostCase):
         self.host.found("/dev/sdb1", ID_FS_TYPE="LVM2_member")
         self.host.found("/dev/sdc", ID_FS_TYPE="LVM2_member")
         self.host.found("/dev/sdd", ID_FS_TYPE="ext4")
-        layers = (PartitionTables(), Joining(), FileSystems())
+        layers = (PartitionTables(None, None), Joining(), FileSystems())
         disks = disk_devices(self.host, PLAN, {0: "sdb", 1: "sdc"})
         (volume,) = discover(self.host, disks, layers, lambda *stage: None)
         self.assertEqual(calls, [["sdb1", "sdc"]])
