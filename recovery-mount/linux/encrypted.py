@@ -7,7 +7,8 @@ from filesystems import Volume
 CRYPTSETUP_TIMEOUT = 120
 # How cryptsetup calls what blkid finds.
 CONTAINER_TYPES = {"crypto_LUKS": "luks", "BitLocker": "bitlk"}
-WRONG_KEY = 2
+# Its exit statuses.
+FAILED, WRONG_KEY = 1, 2
 
 
 class Crypt:
@@ -53,7 +54,7 @@ class Crypt:
             result = host.run(words, CRYPTSETUP_TIMEOUT, stdin=key)
             if result.status == 0:
                 return self.opened(host, name, below)
-            if result.status != WRONG_KEY:
+            if not is_wrong_key(kind, result):
                 return None, "cryptsetup cannot open it ({})".format(result.err or "no reason given")
             self.talk.say("This key does not open {}.".format(where))
         return None, "the key is wrong"
@@ -64,3 +65,8 @@ class Crypt:
             return None, problem
         size = size_of(host, path.rsplit("/", 1)[1])
         return joined([below], path, "{}, decrypted".format(below.source), size, 0), None
+
+
+def is_wrong_key(kind, result):
+    """Whether cryptsetup says so; of BitLocker it says no more than that it failed."""
+    return result.status == WRONG_KEY or (kind == "bitlk" and result.status == FAILED and not result.err)

@@ -61,10 +61,11 @@ class PartitionTables:
         self.tools = tools
 
     def claims(self, host, device):
-        # A hybrid ISO image has a partition table inside its own file system.
         if is_mapped(device):
             found = device.probe(host)
-            return bool(found.table) and found.type != "iso9660"
+            # The first sector of a file system or a container may look like a table too.
+            return found.type is None and found.table is not None
+        # A hybrid ISO image has a partition table inside its own file system.
         return bool(partitions(host, device)) and not holds_iso9660(host, device)
 
     def open(self, host, devices):

@@ -324,6 +324,15 @@ class Containers(OnOverlays):
         self.assertIn("the key is wrong", self.open("BitLocker")[1][0].reason)
         self.assertIn("--type bitlk", self.commands("cryptsetup")[0])
 
+    def test_a_wrong_key_of_bitlocker_is_told_from_other_failures(self):
+        for problem, tries in (("", 3), ("Activation of partially decrypted BITLK device is not supported.", 1)):
+            self.host.ran.clear()
+            self.host.answer("cryptsetup open --type bitlk", Result(1, "", problem))
+            self.talk.keys = ["a", "b", "c"]
+            (volume,) = self.open("BitLocker")[1]
+            self.assertEqual(len(self.commands("cryptsetup")), tries)
+            self.assertIn(problem or "the key is wrong", volume.reason)
+
     def test_without_overlays_read_only(self):
         self.host.answer("dmsetup create", Result(1, "", "unknown target type"))
         self.talk.keys = ["sesame"]

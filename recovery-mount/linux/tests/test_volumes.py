@@ -145,8 +145,9 @@ class Discovery(HostCase):
         self.assertEqual(made, [])
         self.assertIn("cannot be read: partx: cannot read", volume.reason)
         # What is no partition table is for others.
-        self.host.found("/dev/dm-8", ID_FS_TYPE="ext4")
-        self.assertFalse(layer.claims(self.host, Device("/dev/dm-8", "root", "LV vg0/root", 1 << 23)))
+        for fs in ("ext4", "BitLocker"):
+            self.host.found("/dev/dm-8", ID_FS_TYPE=fs, ID_PART_TABLE_TYPE="dos")
+            self.assertFalse(layer.claims(self.host, Device("/dev/dm-8", "root", "LV vg0/root", 1 << 23)))
 
     def test_a_layer_that_joins_gets_all_members_in_one_call(self):
         """What LVM will need: members from a whole disk and from a partition, opened together, before file systems."""
