@@ -27,8 +27,26 @@ FORGOTTEN = (
     'ENV{ID_FS_LABEL_ENC}="", ENV{DM_MULTIPATH_DEVICE_PATH}="0", ENV{DM_UDEV_DISABLE_DISK_RULES_FLAG}="1", '
     'ENV{DM_UDEV_DISABLE_OTHER_RULES_FLAG}="1"'
 )
+# Where find_multipaths is "no", multipathd takes every disk, unless it has a serial number here and nothing of these:
+# what udev and sg3-utils make of the identification that itemlift's disks give (VPD pages 0x80 and 0x83). Without a
+# serial number it would ask the disk itself.
+IDENTIFICATION = (
+    "ID_WWN",
+    "ID_WWN_WITH_EXTENSION",
+    "ID_WWN_VENDOR_EXTENSION",
+    "SCSI_IDENT_SERIAL",
+    "SCSI_IDENT_LUN_T10",
+    "SCSI_IDENT_LUN_NAA_EXT",
+    "SCSI_IDENT_LUN_NAA_LOCAL",
+    "SCSI_IDENT_LUN_NAA_REG",
+    "SCSI_IDENT_LUN_NAA_REGEXT",
+    "SCSI_IDENT_PORT_NAME",
+    "SCSI_IDENT_PORT_RELATIVE",
+    "SCSI_IDENT_TARGET_NAME",
+)
 # Nothing set in between stands.
-LAST_WORD = ALOOF + 'ENV{SYSTEMD_WANTS}="", ENV{ID_SERIAL}="", ENV{ID_WWN}="", OPTIONS+="nowatch"'
+LAST_WORD = ALOOF + 'ENV{SYSTEMD_WANTS}="", ENV{ID_SERIAL}="itemlift-%k", OPTIONS+="nowatch"'
+LAST_WORD += "".join(', ENV{{{}}}=""'.format(name) for name in IDENTIFICATION)
 
 # Prefix of the file's name, which decides when udev runs it, and what it sets: first of all; before md (63, 64), btrfs
 # (64) and LVM (69); last.

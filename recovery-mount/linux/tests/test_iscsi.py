@@ -169,6 +169,13 @@ class Rules(HostCase):
         for line in first.splitlines()[1:]:
             self.assertIn('ENV{UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG}="1"', line)
             self.assertIn('ENV{nompath}="1"', line)
+        # What multipathd goes by: a disk with ID_SERIAL and without these is none of its own.
+        last = self.host.read("/run/udev/rules.d/" + rules[2])
+        self.assertIn('ENV{ID_SERIAL}="itemlift-%k"', last)
+        for name in ("ID_WWN", "SCSI_IDENT_SERIAL", "SCSI_IDENT_LUN_T10", "SCSI_IDENT_LUN_NAA_LOCAL"):
+            self.assertIn("ENV{" + name + '}=""', last)
+        for name in ("SCSI_IDENT_PORT_RELATIVE", "SCSI_IDENT_PORT_NAME", "SCSI_IDENT_TARGET_NAME"):
+            self.assertIn("ENV{" + name + '}=""', last)
         self.assertEqual(self.host.ran, ["udevadm control --reload"])
         self.assertEqual(end_isolation(self.host, state), [])
         self.assertEqual(self.host.ran[1:], ["udevadm settle --timeout=10", "udevadm control --reload"])
