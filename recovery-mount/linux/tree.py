@@ -83,9 +83,12 @@ def place_entry(host, state, mounted, entry, tree):
 
 
 def bind(host, state, source, place):
-    """Shows a folder at another place, as read-only as it is."""
+    """Shows a folder at another place, as read-only as it is; what is mounted below it there is seen nowhere else."""
     state.add("mounts", place)
-    return host.run(["mount", "--bind", "--", source, place], MOUNT_TIMEOUT).status == 0
+    if host.run(["mount", "--bind", "--", source, place], MOUNT_TIMEOUT).status != 0:
+        return False
+    host.run(["mount", "--make-private", "--", place], MOUNT_TIMEOUT)
+    return True
 
 
 def is_called(host, volume, name):

@@ -70,6 +70,9 @@ class Tree(HostCase):
             ],
         )
         self.assertEqual(self.state["folders"], [TOP + "/root"])
+        # What is mounted in the tree is not to appear in the volumes that it shows.
+        made = [line for line in self.host.ran if line.startswith("mount --")]
+        self.assertEqual(made[1::2], ["mount --make-private -- {}/{}".format(TOP, place) for _, place in binds])
 
     def test_subvolumes(self):
         self.volume("partition 1", fs="btrfs", uuid="u")

@@ -18,6 +18,9 @@ def run(case):
         place, options = line.rsplit(" ", 1)
         missing = {"ro", "nosuid", "nodev", "noexec"} - set(options.split(","))
         assert not missing, f"{place} is mounted without {missing}"
+    # Mounts are shared here, as systemd has it: nothing of the tree is seen elsewhere.
+    places = shell.sh(f"findmnt -n -l -o TARGET | grep ^{top}/Volume").split()
+    assert sorted(places) == sorted(volume["path"] for volume in report.volumes), places
     status = script.run("--status").text
     assert f"{top}/root" in status, status
     script.close()
