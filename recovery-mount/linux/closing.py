@@ -90,6 +90,9 @@ def unmount_all(host, state, talk, known):
             if hung or not unmount(host, path, []):
                 busy.append(path)
             hung = hung or host.monotonic() - started >= UNMOUNT_TIMEOUT
+        # One that went with another of them is no longer there to be unmounted.
+        there = still_mounted(host, state, known) if busy else []
+        busy = [path for path in busy if path in there]
         if not busy:
             return
         for path in busy:

@@ -130,6 +130,20 @@ class Closing(Attached):
         self.assertEqual(close_run(self.host, self.state, self.talk), [])
         self.assertEqual(len(asked), 4)
 
+    def test_what_goes_with_another_is_not_waited_for(self):
+        """As mounts do that are shown at two places."""
+
+        def both(argv):
+            if argv[-1].endswith("/Volume2"):
+                self.umount(["umount", TOP + "/Volume1"])
+                return self.umount(argv)
+            return Result(32, "", "not mounted")
+
+        self.host.answer("umount", both)
+        self.assertEqual(close_run(self.host, self.state, self.talk), [])
+        self.assertNotIn("in use", self.talk.text)
+        self.assertEqual(len([line for line in self.host.ran if line.startswith("umount")]), 2)
+
     def test_volumes_that_hang_do_not_add_up(self):
         def hang(argv):
             if "-l" in argv:
