@@ -18,6 +18,8 @@ LISTED = [
     "/var/log",
     "/dev/shm",
     "/dev/mapper",
+    "/dev/md",
+    "/dev/disk",
     "/root",
     "/mnt",
     "/media",
@@ -32,6 +34,8 @@ NOTED_BY_TOOLS = (
     "/run/cryptsetup",
     "/run/lvm",
     "/root/.cache",
+    # Numbers that the kernel counts up with each disk.
+    "/dev/disk/by-diskseq",
 )
 
 # udev keeps its rules beside its notes: these are looked at all the same.
@@ -99,7 +103,11 @@ def files(folders):
         for path in walk(folder):
             if not path.startswith(NOTED_BY_TOOLS):
                 yield path
-    yield from walk(RULES)
+
+
+def udev_rules():
+    for path in walk(RULES):
+        yield f"{path} {content_hash(path)}"
 
 
 def walk(top):
@@ -134,6 +142,7 @@ def main():
         "processes": processes(),
         "listening": listening(),
         "configuration": configuration(),
+        "udev rules": udev_rules(),
         "files": files(folders),
     }
     json.dump({section: sorted(set(lines)) for section, lines in state.items()}, sys.stdout)
