@@ -86,7 +86,7 @@ class Run:
 
     def stay(self, status):
         """Waits for the end; returns the exit status."""
-        watch = Watch(self.host, self.plan, self.state, self.talk, self.tunnel, self.control_context)
+        watch = Watch(self.host, self.plan, self.state, self.talk, self.tunnel, self.control_context, self.signals)
         self.talk.progress(watch.time_and_way_out())
         reason_status, farewell = FAREWELLS[wait_for_end(watch, self.signals, Keyboard())]
         self.talk.say(farewell)

@@ -1,5 +1,6 @@
 """While it is mounted: waits for whatever ends it, and keeps an eye on the grant and the tunnel."""
 
+import contextlib
 import os
 import select
 import signal
@@ -34,16 +35,32 @@ FAREWELLS = {
 }
 
 
+class BrokenOff(Exception):
+    """The user wants out while something was waited for."""
+
+
 class Signals:
     """Remembers that SIGINT, SIGTERM or SIGHUP came, instead of dying in the middle of something."""
 
     def __init__(self):
         self.came = False
+        self.waits = False
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self.remember)
 
     def remember(self, _number, _frame):
-        self.came = True
+        first, self.came = not self.came, True
+        if first and self.waits:
+            raise BrokenOff()
+
+    @contextlib.contextmanager
+    def breaking_off(self):
+        """For what may take its time and changes nothing: a signal ends it with BrokenOff."""
+        self.waits = True
+        try:
+            yield
+        finally:
+            self.waits = False
 
 
 class Keyboard:
@@ -83,13 +100,14 @@ class Keyboard:
 class Watch:
     """What is known about the grant and the way to the server."""
 
-    def __init__(self, host, plan, state, talk, tunnel, context):
+    def __init__(self, host, plan, state, talk, tunnel, context, signals):
         self.host = host
         self.plan = plan
         self.state = state
         self.talk = talk
         self.tunnel = tunnel
         self.context = context
+        self.signals = signals
         self.expires_at = state["expires_at"]
         self.clock_shift = 0
         self.lost_since = None
@@ -161,7 +179,12 @@ class Watch:
     def ask(self):
         self.next_ask = self.host.monotonic() + ASK_INTERVAL
         try:
-            self.learn(*ask_grant(self.plan, self.context))
+            # A server that is gone would take ten seconds of the time to close.
+            with self.signals.breaking_off():
+                answer = ask_grant(self.plan, self.context)
+            self.learn(*answer)
+        except BrokenOff:
+            return ASKED
         except Refused as refused:
             return refused.why
         except Unreachable as unreachable:

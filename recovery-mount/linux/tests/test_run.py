@@ -17,7 +17,7 @@ from outcome import Refused, Stop, Unreachable
 from report import print_report
 from server import parse_answer, server_clock, unix_time
 from tests.fakes import PLAN, FakeTalk, HostCase
-from waiting import EXPIRED, GONE, LOST, LOST_AFTER, Watch
+from waiting import ASKED, EXPIRED, GONE, LOST, LOST_AFTER, Signals, Watch
 
 
 class Password(unittest.TestCase):
@@ -91,7 +91,9 @@ class Waiting(HostCase):
         self.facts = {"expires_at": self.host.clock + 3600}
         state = mock.Mock(note=lambda **facts: self.facts.update(facts))
         state.__class__.__getitem__ = lambda _, key: self.facts[key]
-        self.watch = Watch(self.host, PLAN, state, self.talk, self.tunnel, None)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+        self.watch = Watch(self.host, PLAN, state, self.talk, self.tunnel, None, Signals())
         self.answer = (self.host.clock + 3600, self.host.clock)
 
     def ending(self, after=0.0):
@@ -146,6 +148,20 @@ class Waiting(HostCase):
         self.tunnel.events = [{"link": "down", "why": "x"}]
         self.assertIsNone(self.ending(1))
         self.assertEqual(self.ending(LOST_AFTER), LOST)
+
+    def test_a_signal_does_not_wait_for_the_servers_answer(self):
+        def ask(plan, context):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(30)
+
+        self.host.clock += 61
+        started = time.monotonic()
+        with mock.patch("waiting.ask_grant", side_effect=ask):
+            self.assertEqual(self.watch.ending(), ASKED)
+        self.assertLess(time.monotonic() - started, 10)
+        # Another one disturbs nothing of the closing that follows.
+        with self.watch.signals.breaking_off():
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def test_a_session_that_somebody_logged_out(self):
         self.host.delete("/sys/class/iscsi_session/session2")
