@@ -14,7 +14,7 @@ WORK = "/root/work"
 class Case:
     """One run of one scenario. Servers start when first asked for and end with it."""
 
-    def __init__(self, shell, disks, folder, timing, figures):
+    def __init__(self, shell, disks, folder, timing, figures, restart):
         self.shell = shell
         self.disks = disks
         self.folder = folder
@@ -24,9 +24,11 @@ class Case:
         self.tunnels = []
         self.cleanups = []
         self.host = None
+        self._restart = restart
 
-    def open(self):
-        self.host = HostState(self.shell)
+    def open(self, leave_out=()):
+        """Notes the machine as it is; `leave_out` as for HostState."""
+        self.host = HostState(self.shell, leave_out=leave_out)
 
     def server(self):
         """A server with an empty source, not initialised yet."""
@@ -68,6 +70,13 @@ class Case:
     def deliver(self, grant, folder=WORK):
         self.cleanups.append(lambda: self.shell.must("rm", "-rf", folder))
         return MountScript(self.shell, grant, folder)
+
+    def restart(self, script, orderly):
+        """The machine, of a scenario with INSTALLED, ends as by `reboot` or as in a power failure,
+        and starts again with the same disk; returns the seconds that its end took."""
+        self.shell, took = self._restart(orderly)
+        script.shell = self.host.shell = self.shell
+        return took
 
     def over_earlier_point(self, disk):
         """The disk's top image, its backing file named as it lies from this point's folder."""

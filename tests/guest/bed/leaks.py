@@ -8,10 +8,14 @@ SETTLE_SECONDS = 10
 
 
 class HostState:
-    def __init__(self, shell, folders=()):
+    """`leave_out` names sections, for a comparison across a restart of the machine."""
+
+    def __init__(self, shell, folders=(), leave_out=()):
         self.shell = shell
         self.folders = list(folders)
         self.before = self._now()
+        for section in leave_out:
+            del self.before[section]
 
     def _now(self):
         return json.loads(

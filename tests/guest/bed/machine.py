@@ -9,6 +9,8 @@ from pathlib import Path
 from bed.port import AgentPort, GuestError
 
 BOOT_LIMIT_SECONDS = 120
+# systemd gives each service 90 s to end.
+REBOOT_LIMIT_SECONDS = 180
 MEMORY_MIB = 1536
 
 # `max` gives the emulated processor AES and SHA instructions, which the tunnel's TLS uses.
@@ -32,13 +34,13 @@ def end_all():
 
 
 class Machine:
-    """A booted guest. What it writes to its own disk is thrown away at the end.
+    """A booted guest. What it writes to its own disk is thrown away at the end, unless it `keeps`.
 
     `disks` are images, raw or *.qcow2, that it may write to: /dev/vdb, /dev/vdc, … in their order;
     `copies` come after them, and what is written to these is thrown away as well.
     """
 
-    def __init__(self, image, folder: Path, disks=(), copies=()):
+    def __init__(self, image, folder: Path, disks=(), copies=(), keeps=False):
         self.folder = folder
         self.console = folder / "console.log"
         socket = folder / "agent.sock"
@@ -48,7 +50,7 @@ class Machine:
         command += ["-serial", f"file:{self.console}"]
         command += ["-kernel", str(image.kernel), "-initrd", str(image.initrd)]
         command += ["-append", KERNEL_LINE]
-        command += _disk(image.root, "snapshot=on")
+        command += _disk(image.root, "cache=unsafe" if keeps else "snapshot=on")
         for disk in disks:
             command += _disk(disk, "cache=unsafe,discard=unmap,detect-zeroes=unmap")
         for disk in copies:
@@ -90,6 +92,17 @@ class Machine:
         except subprocess.TimeoutExpired as error:
             self.kill()
             raise GuestError("the guest did not power off") from error
+        self.port.close()
+
+    def reboot(self):
+        """As an administrator would; QEMU ends where the machine would start again."""
+        self.port.post({"do": "run", "argv": ["systemctl", "reboot"], "stdin": "", "timeout": 60})
+        try:
+            self.process.wait(timeout=REBOOT_LIMIT_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(
+                f"the shutdown hung for {REBOOT_LIMIT_SECONDS} s:\n{self.last_words()}"
+            ) from error
         self.port.close()
 
     def kill(self):

@@ -28,17 +28,22 @@ class MountScript:
         options.setdefault("limit", MOUNT_LIMIT_SECONDS)
         return self.shell.run("python3", self.path, *flags, stdin=stdin + "\n", **options)
 
-    def attach(self, *flags, expected=0, **options):
-        """Mounts and returns with the script in the background; `expected` is its exit status."""
+    def attach(self, *flags, expected=0, keys=(), **options):
+        """Mounts and returns with the script in the background.
+
+        `expected` is its exit status; `keys` are those of encrypted volumes.
+        """
+        options.setdefault("password", "\n".join([self.grant.password, *keys]))
         done = self.run("--detach", "--password-stdin", "--format", "json", *flags, **options)
         assert done.status == expected, f"mounting ended with {done.status}:\n{done.text}"
         return Report(self.shell, done.stdout, done.marks)
 
-    def start(self, *flags, **options):
+    def start(self, *flags, keys=(), **options):
         """Starts it in the foreground and returns at once."""
         options.setdefault("cwd", self.folder)
         words = ["python3", self.path, "--password-stdin", "--format", "json", *flags]
-        return self.shell.spawn(*words, stdin=self.grant.password + "\n", **options)
+        lines = "".join(line + "\n" for line in (self.grant.password, *keys))
+        return self.shell.spawn(*words, stdin=lines, **options)
 
     def stay(self, *flags, **options):
         """Mounts and returns with the script in the foreground, waiting."""
@@ -47,10 +52,14 @@ class MountScript:
         state = running.state()
         return running, Report(self.shell, state["stdout"], state["marks"])
 
+    def unanswered(self, *flags, **options):
+        """Starts it on a terminal and types nothing yet."""
+        options.setdefault("cwd", self.folder)
+        return self.shell.spawn("python3", self.path, *flags, terminal=True, **options)
+
     def on_terminal(self, *flags, **options):
         """Starts it on a terminal and types the password."""
-        options.setdefault("cwd", self.folder)
-        running = self.shell.spawn("python3", self.path, *flags, terminal=True, **options)
+        running = self.unanswered(*flags, **options)
         running.wait_for("assword")
         running.type(self.grant.password + "\n")
         return running
