@@ -36,4 +36,5 @@ RECIPE_LIST = (
     Recipe("machine", ("300M",)),
     Recipe("three", ("88M",)),
     Recipe("huge", ("5T",)),
+    Recipe("rare", ("220M",)),
 )
