@@ -4,8 +4,10 @@ import collections
 import contextlib
 import os
 import re
+import threading
 
 PROBE_TIMEOUT = 60
+PROBES_AT_ONCE = 4
 # Where nearly all that probing looks for is: superblocks and tables at the begin, those of RAID at the end. Bytes.
 LOOKED_AT_HEAD, LOOKED_AT_TAIL = 264 << 10, 64 << 10
 SECTOR = 512  # sysfs counts in these whatever the device's own sectors are
@@ -101,6 +103,23 @@ def fetched(host, devices):
         for descriptor in held:
             if descriptor is not None:
                 os.close(descriptor)
+
+
+def probe_all(host, devices):
+    """Probes several devices at one time: each of them waits, for the network and for a program to start."""
+    waiting = list(devices)
+
+    def probe_some():
+        with contextlib.suppress(IndexError, OSError):  # none is left; what failed is met again by who needs it
+            while True:
+                waiting.pop(0).probe(host)
+
+    # Daemons: whoever leaves the script meanwhile does not wait for a device that hangs.
+    threads = [threading.Thread(target=probe_some, daemon=True) for _ in range(min(PROBES_AT_ONCE, len(waiting)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def probe(host, path):

@@ -6,13 +6,13 @@ layer that claims it, and a layer is opened when no earlier one has a device lef
 md) finds all its members, from whatever layers they came.
 """
 
-from devices import SECTOR, Device, fetched, joined, partitions
+from devices import SECTOR, Device, fetched, joined, partitions, probe_all
 from filesystems import Volume
 
 # Layers upon layers: more than this is no backup of a real machine, or a loop.
 MAX_DEPTH = 8
 # Devices that are fetched at one time: each holds a descriptor, and 330 KiB of memory while it is looked at.
-LOOKED_AT_ONCE = 64
+LOOKED_AT_ONCE = 16
 # The kernel shows an extended partition itself with room for one or two sectors only: the container of the others.
 CONTAINER_BYTES = 1024
 # Types of the partitions of an MBR that hold other partitions.
@@ -30,12 +30,13 @@ def discover(host, devices, layers, checkpoint):
         claims = []
         for start in range(0, len(waiting), LOOKED_AT_ONCE):
             some = waiting[start : start + LOOKED_AT_ONCE]
+            checkpoint("Looking at what is on the disks.", " {} devices so far.".format(looked_at))
             new = [device for device in some if device.found is None]
-            with fetched(host, [device for device in new if not partitions(host, device)]):
-                for device in some:
-                    checkpoint("Looking at what is on the disks.", " {} devices so far.".format(looked_at))
-                    looked_at += device in new
-                    claims.append((rank_of(host, device, layers), device))
+            looked_at += len(new)
+            unknown = [device for device in new if not partitions(host, device)]
+            with fetched(host, unknown):
+                probe_all(host, unknown)
+            claims += [(rank_of(host, device, layers), device) for device in some]
         first = min(rank for rank, _ in claims)
         made, found = layers[first].open(host, [device for rank, device in claims if rank == first])
         waiting = [device for rank, device in claims if rank != first]

@@ -1,6 +1,7 @@
 """From disks to mounted volumes: partitions, probing, options, folders, the table."""
 
 import os
+import threading
 import unittest
 from unittest import mock
 
@@ -108,7 +109,15 @@ class Discovery(HostCase):
         self.host.disk("sdb", partitions=[(1, 4096), (2, 4096)])
         self.assertEqual(len(self.volumes({0: "sdb"})), 2)
         probed = [line.split()[-1] for line in self.host.ran if line.startswith("blkid")]
-        self.assertEqual(probed, ["/dev/sdb1", "/dev/sdb2"])
+        self.assertEqual(sorted(probed), ["/dev/sdb1", "/dev/sdb2"])
+
+    def test_four_are_probed_at_one_time_and_each_once(self):
+        together = threading.Barrier(4, timeout=20)
+        self.host.disk("sdb", partitions=[(number, 4096) for number in range(1, 41)])
+        self.host.answer("blkid", lambda _: together.wait() < 0 or Result(2, "", ""))
+        self.assertEqual(len(self.volumes({0: "sdb"})), 40)
+        probed = [line.split()[-1] for line in self.host.ran if line.startswith("blkid")]
+        self.assertEqual(sorted(probed), sorted("/dev/sdb{}".format(number) for number in range(1, 41)))
 
     def test_partitions_inside_a_mapped_device(self):
         """The kernel looks for none there; those that hold others have nothing of their own."""
