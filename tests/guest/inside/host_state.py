@@ -7,6 +7,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import sys
 
 # Folders whose files are listed by name: none of them may gain or lose one.
@@ -74,12 +75,12 @@ def processes():
         except (OSError, IndexError, ValueError):
             continue
         command = b" ".join(words).decode("utf-8", "replace").strip()
-        # Kernel threads have no command line; udev's workers come and go.
+        # Kernel threads have no command line; udev's workers, children of its daemon, come and go.
         if (
             command
             and pid != os.getpid()
             and parent != os.getpid()
-            and "udev-worker" not in command
+            and not (re.search("systemd-udevd|udev-worker", command) and parent != 1)
         ):
             yield f"{pid} {command[:200]}"
 
