@@ -2,6 +2,7 @@
 
 from bed.script import MOUNT_LIMIT_SECONDS, ends_with
 
+LONG = True
 OWN_GUEST = True
 
 PACKAGES = ("open-iscsi", "lvm2")
