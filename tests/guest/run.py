@@ -3,14 +3,12 @@
 
 Prints a table scenario × result × seconds and, last, `N passed, N failed`. The guest image and
 the disks are made at the first run and kept under target/guest; --rebuild makes them anew.
-A scenario with LONG = True takes its time: --all runs it, --ci leaves it out. As many guests as
---jobs says run at one time, each with one scenario after the other.
+A scenario with LONG = True takes its time: --all runs it, --ci leaves it out.
 """
 
 import argparse
 import concurrent.futures
 import importlib
-import os
 import queue
 import shutil
 import sys
@@ -68,8 +66,9 @@ def arguments():
         "--suite", choices=SUITES, default=SUITE, help=f"Debian's release in the guest ({SUITE})"
     )
     parser.add_argument("--rebuild", action="store_true", help="make guest image and disks anew")
-    jobs = min(2, os.cpu_count() or 1)
-    parser.add_argument("--jobs", type=int, default=jobs, help=f"guests at one time ({jobs})")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="guests at one time (1); each uses two processors"
+    )
     parser.add_argument("--timing", action="store_true", help="say where the mounting time goes")
     parser.add_argument(
         "--keep", action="store_true", help="keep each run's folder, also when it passes"

@@ -1,5 +1,7 @@
 """btrfs over two disks, with subvolumes, and with an fsync that only its log has."""
 
+LONG = True
+
 
 def run(case):
     script = case.script([("btrfs", "raw")])

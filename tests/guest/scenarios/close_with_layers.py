@@ -4,6 +4,8 @@ import signal
 
 from bed.leaks import HostState
 
+LONG = True
+
 DISKS = [("machine", "raw")]
 
 

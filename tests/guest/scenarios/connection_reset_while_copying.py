@@ -3,6 +3,8 @@
 from bed.copying import Copying
 from bed.network import reset
 
+LONG = True
+
 
 def run(case):
     copying = Copying(case)

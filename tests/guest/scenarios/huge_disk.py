@@ -1,5 +1,7 @@
 """A disk of 5 TiB: a file system over nearly all of it, and one beyond what 32 bits can count."""
 
+LONG = True
+
 
 def run(case):
     script = case.script([("huge", "qcow2")])

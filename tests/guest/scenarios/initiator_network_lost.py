@@ -5,6 +5,8 @@ from bed.network import dropped, link_down, reset
 from bed.patterns import random_image
 from bed.resumption import IMAGE_BYTES, PATIENT, goes_on
 
+LONG = True
+
 
 def run(case):
     image = random_image(case.folder / "disk0.raw", IMAGE_BYTES)

@@ -4,6 +4,8 @@ from bed.initiator import Initiator, sha256_of
 from bed.patterns import random_image
 from bed.resumption import BEFORE_BYTES, IMAGE_BYTES, PATIENT, READ_PIECE
 
+LONG = True
+
 
 def run(case):
     image = random_image(case.folder / "disk0.raw", IMAGE_BYTES)

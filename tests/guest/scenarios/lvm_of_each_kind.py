@@ -1,5 +1,7 @@
 """A volume group over three disks, linear, striped, mirrored, thin: every file as it was."""
 
+LONG = True
+
 
 def run(case):
     script = case.script([("lvm", "raw")])

@@ -1,5 +1,7 @@
 """Dirty logs are replayed; external journal, hibernated NTFS, images, ZFS: mounted or explained."""
 
+LONG = True
+
 LAST_WORDS = "only the log has this\n"
 
 
