@@ -1,5 +1,7 @@
 """A kernel without dm-snapshot: volumes come without replay, and say what that means."""
 
+LONG = True
+
 
 def run(case):
     shell = case.shell
