@@ -23,7 +23,6 @@ class Pipe:
     def __init__(self, source, sink, size):
         self.source = source
         self.sink = sink
-        self.size = size
         self.memory = memoryview(bytearray(size))
         self.start = 0
         self.end = 0
@@ -34,7 +33,7 @@ class Pipe:
 
     def fill(self):
         """Reads until the source has no more for now, the buffer is full, or the source has ended."""
-        while not self.ended and self.end < self.size:
+        while not self.ended and self.end < len(self.memory):
             try:
                 count = self.source.recv_into(self.memory[self.end :])
             except ssl.SSLWantWriteError:
@@ -85,7 +84,7 @@ class Pipe:
 
     def wants(self):
         """What to wait for: (events of the source, events of the sink)."""
-        can_read = not self.ended and self.end < self.size
+        can_read = not self.ended and self.end < len(self.memory)
         return (self.read_wants if can_read else 0), self.write_wants
 
 

@@ -3,9 +3,11 @@
 import subprocess
 import time
 
+from bed.case import WORK
 from bed.initiator import sha256_of
 from bed.patterns import random_image
 
+COPY = f"{WORK}/copy.bin"
 FILE_BYTES = 96 << 20
 # The copy has begun, and most of it is still to be read: the kernel reads ahead.
 BEFORE_BYTES = 4 << 20
@@ -35,23 +37,22 @@ class Copying:
     def goes_on(self, trouble):
         """Copies; the trouble begins in the middle and lasts until the kernel has noticed it."""
         shell = self.case.shell
-        copy = "/root/work/copy.bin"
-        shell.sh(f"echo 3 >/proc/sys/vm/drop_caches; rm -f {copy}")
-        copying = shell.spawn("cp", self.path, copy, close_input=True)
+        shell.sh(f"echo 3 >/proc/sys/vm/drop_caches; rm -f {COPY}")
+        copying = shell.spawn("cp", self.path, COPY, close_input=True)
         shell.sh(
-            f"until [ $(stat -c %s {copy} 2>/dev/null || echo 0) -gt {BEFORE_BYTES} ]; do :; done\n"
+            f"until [ $(stat -c %s {COPY} 2>/dev/null || echo 0) -gt {BEFORE_BYTES} ]; do :; done\n"
             + trouble.begin
         )
         state = "cat /sys/class/iscsi_session/session*/state"
         shell.sh(f"until [ $({state}) = FAILED ]; do sleep 0.1; done", limit=NOTICE_LIMIT_SECONDS)
-        reached = int(shell.sh(f"stat -c %s {copy}"))
+        reached = int(shell.sh(f"stat -c %s {COPY}"))
         assert copying.running(), f"{trouble.name}: {copying.text()}"
         assert reached < FILE_BYTES, f"{trouble.name}: nothing was left to copy"
         shell.sh(trouble.end)
         ended = time.monotonic()
         done = copying.end(COPY_LIMIT_SECONDS)
         assert done.status == 0, f"{trouble.name}: {done.text}"
-        found = shell.must("sha256sum", copy, limit=COPY_LIMIT_SECONDS).split()[0]
+        found = shell.must("sha256sum", COPY, limit=COPY_LIMIT_SECONDS).split()[0]
         assert found == self.digest, f"{trouble.name}: the copy is not what was backed up"
         self.case.say(
             f"{trouble.name} after {reached >> 20} MiB: the copy ended well, "
@@ -59,6 +60,6 @@ class Copying:
         )
 
     def close(self):
-        self.case.shell.must("rm", "/root/work/copy.bin")
+        self.case.shell.must("rm", COPY)
         self.script.close()
         return self.running.end()

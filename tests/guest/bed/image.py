@@ -48,6 +48,7 @@ class GuestImage:
 
     def __init__(self, suite=SUITE):
         key = recipe_hash(suite, Path(__file__).read_text())
+        self.suite = suite
         self.key = key
         base = cached(f"{suite}-image", key, lambda folder: _build(suite, folder))
         self.root = base / "root.ext4"

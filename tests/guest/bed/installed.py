@@ -69,9 +69,9 @@ class Installed:
     @classmethod
     def over(cls, image):
         key = recipe_hash(image.key, PACKAGES, Path(__file__).read_text())
-        # The image lies in a folder SUITE-image-KEY.
-        suite = image.root.parent.name.partition("-image-")[0]
-        folder = cached(f"{suite}-installed", key, lambda unfinished: _build(image, unfinished))
+        folder = cached(
+            f"{image.suite}-installed", key, lambda unfinished: _build(image, unfinished)
+        )
         return cls(folder / "root.qcow2", image.kernel, image.initrd)
 
     def copy(self, folder):

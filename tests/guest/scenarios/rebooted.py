@@ -5,11 +5,13 @@ What outlives it is cleared away by a new run.
 
 import json
 
+from bed.case import WORK
+
 LONG = True
 INSTALLED = True
 
 DISKS = [("machine", "raw")]
-FOLDER = "/root/work"
+
 # The script's own 60 s, and what systemd needs on an emulated machine.
 SHUTDOWN_LIMIT_SECONDS = 90
 # What each start of a machine makes anew.
@@ -18,7 +20,7 @@ OF_EACH_START = ("processes", "listening")
 
 def run(case):
     case.open(leave_out=OF_EACH_START)
-    script = case.script(DISKS, folder=FOLDER)
+    script = case.script(DISKS)
     attached(case, script)
     restarted(case, script, "shutdown", orderly=True)
     assert not outlived(case.shell), f"an orderly shutdown left {outlived(case.shell)}"
@@ -61,4 +63,4 @@ def restarted(case, script, name, orderly):
 
 
 def outlived(shell):
-    return shell.sh(f"ls -d {FOLDER}/*/ /etc/iscsi/nodes/* 2>/dev/null || true").split()
+    return shell.sh(f"ls -d {WORK}/*/ /etc/iscsi/nodes/* 2>/dev/null || true").split()
