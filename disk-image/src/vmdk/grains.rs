@@ -66,9 +66,10 @@ impl Sparse {
                 let own = tables(&self.directory, 0);
                 let own = self.word_run(file, &own, place, decode, wait);
                 match (own, redundant) {
-                    (Err(Fault::Damaged { .. }), Some(redundant)) => {
-                        self.word_run(file, &tables(redundant, 1), place, decode, wait)
-                    }
+                    // For the one grain: of the next, the tables that are looked at first may have a good word.
+                    (Err(Fault::Damaged { .. }), Some(redundant)) => self
+                        .word_run(file, &tables(redundant, 1), place, decode, wait)
+                        .map(|(grain, run)| (grain, run.min(self.grain_bytes - place.within))),
                     (own, _) => own,
                 }
             }

@@ -207,15 +207,22 @@ impl Vmdk {
         let Some(extent) = self.extents.get(index) else {
             return Ok(Found::Below(reach));
         };
-        let reach = reach.min(extent.end - offset);
-        let length = shorter(buf.len(), reach);
+        let inside = extent.end - offset;
+        let length = shorter(buf.len(), inside);
         let part = buf.get_mut(..length).unwrap_or_default();
         let file = extent.file.as_deref().unwrap_or(&*self.file);
         let within = offset - extent.start;
         match &extent.data {
             Data::Zero => part.fill(0),
             Data::Flat(at) => file.read_exact_at(at + within, part, wait)?,
-            Data::Sparse(sparse) => return sparse.read_some(file, within, part, reach, wait),
+            Data::Sparse(sparse) => {
+                let found = sparse.read_some(file, within, part, reach.min(inside), wait)?;
+                return Ok(match found {
+                    // The extent may end within a grain, or a table; the next one has bytes of its own.
+                    Found::Below(run) => Found::Below(run.min(inside)),
+                    filled => filled,
+                });
+            }
         }
         Ok(Found::Filled(length))
     }

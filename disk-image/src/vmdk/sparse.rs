@@ -99,7 +99,7 @@ pub(super) fn check_table(
 
 impl Sparse {
     /// As [`Image::read_some`](crate::image::Image::read_some), for a range inside the extent. Goes as far
-    /// as bytes of one origin stand in a row, at most to the end of a grain table.
+    /// as bytes of one origin stand in a row, at most to the end of a grain table: what is below may reach past the extent's end.
     pub(super) fn read_some(
         &self,
         file: &dyn ImageFile,

@@ -9,6 +9,7 @@ use crate::vmdk_writer::{Grain, cowd, descriptor, sesparse};
 
 const MIB: usize = 1 << 20;
 const BYTES: usize = 5 * MIB + 512 * 37;
+const GRAIN: usize = 64 << 10;
 
 pub(crate) fn assert_as_qemu(source: &Source, name: &str, what: &str) -> Vec<u8> {
     let view = qemu_view(source, name, "vmdk");
@@ -92,14 +93,14 @@ fn extents_of_two_gigabytes() {
         // Over the ends of extents, too.
         let writes = [
             "write -P 5 0 64k",
-            "write -P 6 2147450k 128k",
-            "write -P 7 4294900k 200k",
+            "write -P 6 2097102k 128k",
+            "write -P 7 4194204k 200k",
         ];
         qemu_io(&source, "disk.vmdk", &writes);
         let disk = source.disk("disk.vmdk");
         assert_eq!(disk.info().size, 5 << 30);
         let mut buf = vec![0; 256 << 10];
-        for (kib, length, byte) in [(0, 64, 5), (2_147_450, 128, 6), (4_294_900, 200, 7)] {
+        for (kib, length, byte) in [(0, 64, 5), (2_097_102, 128, 6), (4_194_204, 200, 7)] {
             disk.read_at(kib << 10, &mut buf, Wait::Allowed).unwrap();
             let (written, rest) = buf.split_at(length << 10);
             assert!(written.iter().all(|found| *found == byte), "{kind}: {kib}");
@@ -107,6 +108,52 @@ fn extents_of_two_gigabytes() {
         }
         disk.read_at((5 << 30) - 512, &mut buf[..512], Wait::Allowed)
             .unwrap();
+    }
+}
+
+/// Extents need not end where a grain or a grain table does: VMware's of 2047 MiB do not.
+#[test]
+fn extents_that_end_within_a_grain_table() {
+    for sectors in [18432, 18432 - 3] {
+        let source = Source::new();
+        let base = content(3 * sectors * 512, 93);
+        source.write("base-flat.vmdk", &base);
+        let flat = format!("RW {} FLAT \"base-flat.vmdk\" 0", 3 * sectors);
+        source.write("base.vmdk", descriptor("monolithicFlat", 7, None, &[&flat]));
+        for name in ["a", "b", "c"] {
+            let size = sectors * 512;
+            let options = "-f vmdk -o subformat=twoGbMaxExtentSparse";
+            qemu_img(&source, &format!("create -q {options} {name}.vmdk {size}"));
+        }
+        // The first has no grain table, the others no grain at their end.
+        let mut first = source.read("a-s001.vmdk");
+        for field in [48, 56] {
+            let directory = u64::from_le_bytes(first[field..field + 8].try_into().unwrap());
+            let at = directory as usize * 512;
+            first[at..at + 4].fill(0);
+        }
+        source.write("a-s001.vmdk", first);
+        qemu_io(&source, "b.vmdk", &["write -P 1 0 256k"]);
+        qemu_io(&source, "c.vmdk", &["write -P 2 0 256k"]);
+        let lines = ["a", "b", "c"].map(|name| format!("RW {sectors} SPARSE \"{name}-s001.vmdk\""));
+        let lines = lines.each_ref().map(String::as_str);
+        for parent in [None, Some((7, "base.vmdk"))] {
+            let text = descriptor("twoGbMaxExtentSparse", 8, parent, &lines);
+            source.write("disk.vmdk", text);
+            let mut expected = parent.map_or(vec![0; base.len()], |_| base.clone());
+            for (start, written) in [(sectors * 512, 1), (2 * sectors * 512, 2)] {
+                expected[start..start + (256 << 10)].fill(written);
+            }
+            let what = format!("{sectors} sectors, {parent:?}");
+            assert_same(&source.disk("disk.vmdk"), &expected, &what);
+            // Where a grain is cut by the extent's end, QEMU takes it to reach into the next extent.
+            if sectors.is_multiple_of(128) {
+                assert!(
+                    qemu_view(&source, "disk.vmdk", "vmdk") == expected,
+                    "{what}: QEMU's view"
+                );
+            }
+        }
     }
 }
 
@@ -155,6 +202,24 @@ fn a_directory_that_is_lost_has_a_copy() {
         source.write("disk.vmdk", &file);
         assert_same(&source.disk("disk.vmdk"), &expected, "redundant directory");
     }
+}
+
+/// The copy speaks for that grain alone: behind it, the tables that are looked at first are good.
+#[test]
+fn a_grain_that_is_lost_costs_no_other_when_the_copy_is_lost_too() {
+    let source = Source::new();
+    let mut expected = content(MIB, 95);
+    source.convert(&expected, "-O vmdk", "disk.vmdk");
+    let mut file = source.read("disk.vmdk");
+    let sector = |file: &[u8], at: usize| {
+        u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize * 512
+    };
+    let (copy, table) = (sector(&file, 48), sector(&file, sector(&file, 56)));
+    file[copy..copy + 4].fill(0);
+    file[table + 4..table + 8].copy_from_slice(&0x7fff_fff0_u32.to_le_bytes());
+    source.write("disk.vmdk", &file);
+    expected[GRAIN..2 * GRAIN].fill(0);
+    assert_same(&source.disk("disk.vmdk"), &expected, "both are bad");
 }
 
 #[test]
