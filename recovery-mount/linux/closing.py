@@ -20,6 +20,8 @@ CLOSE_LIMIT = 60
 # How long a busy volume may stay busy before it is taken out of the tree as it is.
 BUSY_PATIENCE = 10
 UNMOUNT_TIMEOUT = 10
+# Volumes that one umount takes.
+UNMOUNTED_AT_ONCE = 8
 # To take a volume out of the tree; what it still waits for, it waits for without us.
 DETACH_TIMEOUT = 3
 # For all volumes together, those that are busy and those that hang included.
@@ -84,13 +86,14 @@ def unmount_all(host, state, talk, known):
     patience = host.monotonic() + BUSY_PATIENCE
     while True:
         busy, hung = [], False
-        for path in still_mounted(host, state, known):
+        paths = still_mounted(host, state, known)
+        for start in range(0, len(paths), UNMOUNTED_AT_ONCE):
             # Where one hangs, the server is gone and the others would hang as well, each for its own time.
-            started = host.monotonic()
-            if hung or not unmount(host, path, []):
-                busy.append(path)
+            some, started = paths[start : start + UNMOUNTED_AT_ONCE], host.monotonic()
+            if hung or not unmount(host, some, []):
+                busy += some
             hung = hung or host.monotonic() - started >= UNMOUNT_TIMEOUT
-        # One that went with another of them is no longer there to be unmounted.
+        # Most of them went, or one went with another of them.
         there = still_mounted(host, state, known) if busy else []
         busy = [path for path in busy if path in there]
         if not busy:
@@ -110,7 +113,7 @@ def detach(host, state, talk, known):
     for path in still_mounted(host, state, known):
         if host.time_is_up():
             return
-        unmount(host, path, ["-l"], DETACH_TIMEOUT)
+        unmount(host, [path], ["-l"], DETACH_TIMEOUT)
         talk.say(
             "{} was still in use after {} s and was detached as it is: whoever uses it now gets read errors.".format(
                 path, BUSY_PATIENCE
@@ -137,8 +140,9 @@ def our_mounts(host, state):
     return paths
 
 
-def unmount(host, path, options, timeout=UNMOUNT_TIMEOUT):
-    return host.run(["umount"] + options + ["--", path], timeout).status == 0
+def unmount(host, paths, options, timeout=UNMOUNT_TIMEOUT):
+    """Whether all of them are unmounted. One that is busy keeps none of the others."""
+    return host.run(["umount"] + options + ["--"] + paths, timeout).status == 0
 
 
 def holders(host, path):

@@ -64,9 +64,17 @@ CONTAINERS = {
     "jbd": "is the journal of another file system",
     "xfs_external_log": "is the journal of another file system",
 }
-# s_feature_compat of ext3 and ext4.
+# The superblock of ext2 to ext4 (ext4(5), linux/fs/ext4/ext4.h): of the bits of s_feature_compat and
+# s_feature_incompat, the one for a journal and the one for a journal that has to be replayed.
+EXT_SUPERBLOCK_AT = 1024
+EXT_SUPERBLOCK_BYTES = 1024
 HAS_JOURNAL = 4
+NEEDS_RECOVERY = 4
 JOURNALS = ("jbd", "xfs_external_log")
+JOURNAL_ELSEWHERE = "has its journal on another device, which this script does not join to it"
+
+# Whether it is on another device, and whether it is known to hold what has to be replayed.
+Journal = collections.namedtuple("Journal", "elsewhere replays")
 
 
 class Volume:
@@ -78,6 +86,7 @@ class Volume:
         self.label = label
         self.wanted = wanted  # whether it holds files, so that not mounting it is worth an exit status
         self.reason = reason
+        self.replays = False  # whether it is known to have something to replay before it is mounted
         self.name = None
         self.path = None
         self.mounted = False
@@ -136,26 +145,31 @@ def volume_of(host, device, found):
         return Volume([device], found.type, found.label, found.type not in JOURNALS, CONTAINERS[found.type])
     if found.type not in WAYS:
         return Volume([device], found.type, found.label, True, "is a file system that this script does not mount")
-    reason = external_journal(host, device, found.type)
-    if reason is not None:
-        return Volume([device], found.type, found.label, True, reason)
-    return Volume([device], found.type, found.label, True)
+    journal = journal_of(host, device, found.type)
+    volume = Volume([device], found.type, found.label, True, JOURNAL_ELSEWHERE if journal.elsewhere else None)
+    volume.replays = journal.replays
+    return volume
 
 
-def external_journal(host, device, fs):
-    """The reason why a file system is not mounted whose journal is on a device of its own; None if it is not."""
-    external = False
+def journal_of(host, device, fs):
+    """What a file system says of its journal."""
     if fs in ("ext3", "ext4"):
-        # It has a journal, and no inode for it (s_journal_inum).
-        block = host.read_bytes(device.path, 1024, 1024) or b""
-        if len(block) == 1024:
-            (compat,) = struct.unpack_from("<I", block, 0x5C)
-            external = bool(compat & HAS_JOURNAL) and struct.unpack_from("<I", block, 0xE0) == (0,)
+        block = host.read_bytes(device.path, EXT_SUPERBLOCK_AT, EXT_SUPERBLOCK_BYTES) or b""
+        if len(block) == EXT_SUPERBLOCK_BYTES:
+            compat, incompat = struct.unpack_from("<II", block, 0x5C)
+            # It has a journal, and no inode for it (s_journal_inum).
+            elsewhere = bool(compat & HAS_JOURNAL) and struct.unpack_from("<I", block, 0xE0) == (0,)
+            return Journal(elsewhere, bool(incompat & NEEDS_RECOVERY))
     elif fs == "xfs":
         # sb_logstart is 0 when the log is elsewhere.
         block = host.read_bytes(device.path, 0, 512) or b""
-        external = len(block) == 512 and struct.unpack_from(">Q", block, 48) == (0,)
-    return "has its journal on another device, which this script does not join to it" if external else None
+        return Journal(len(block) == 512 and struct.unpack_from(">Q", block, 48) == (0,), False)
+    return Journal(False, False)
+
+
+def ways_of(volume):
+    """The ways to try. Where it is known that there is something to replay, the device alone is not enough."""
+    return [each for each in WAYS[volume.fs] if each.overlaid or each.loss or not volume.replays]
 
 
 def unopened(members, kind, reason):

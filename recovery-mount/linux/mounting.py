@@ -5,7 +5,7 @@ import re
 
 from btrfs import give_new_id
 from cow import NoRoom
-from filesystems import WAYS
+from filesystems import ways_of
 from overlays import full_overlays
 
 COMMON = "ro,nosuid,nodev,noexec"
@@ -33,7 +33,7 @@ class Mounting:
     def mount(self, volume):
         self.state.add("mounts", volume.path)
         problems, tried = [], set()
-        for each in WAYS[volume.fs]:
+        for each in ways_of(volume):
             devices, problem = self.devices_for(volume, each)
             attempt = (each.type, each.options) + tuple(device.path for device in devices or ())
             if problem is None and attempt in tried:

@@ -56,12 +56,15 @@ class Attached(HostCase):
         )
 
     def umount(self, argv):
-        path = argv[-1]
-        if path in self.busy and "-l" not in argv:
-            return Result(32, "", "target is busy")
-        text = self.host.read("/proc/self/mountinfo").splitlines()
-        self.host.put("/proc/self/mountinfo", "\n".join(line for line in text if " {} ".format(path) not in line))
-        return Result(0, "", "")
+        """As umount(8): the others go where one is busy."""
+        status = 0
+        for path in argv[argv.index("--") + 1 :]:
+            if path in self.busy and "-l" not in argv:
+                status = 64
+                continue
+            text = self.host.read("/proc/self/mountinfo").splitlines()
+            self.host.put("/proc/self/mountinfo", "\n".join(line for line in text if " {} ".format(path) not in line))
+        return Result(status, "", "target is busy" if status else "")
 
     def iscsiadm(self, argv):
         if "--logout" in argv and not self.stuck_session:
@@ -75,7 +78,7 @@ class Closing(Attached):
         for path in (TOP, "/etc/iscsi/nodes/" + IQN, RULE, "/run/itemlift"):
             self.assertFalse(self.host.exists(path), path)
         unmounted = [line for line in self.host.ran if line.startswith("umount")]
-        self.assertEqual(unmounted, ["umount -- {}/Volume2".format(TOP), "umount -- {}/Volume1".format(TOP)])
+        self.assertEqual(unmounted, ["umount -- {0}/Volume2 {0}/Volume1".format(TOP)])
 
     def test_what_is_upon_the_disks_goes_before_the_session(self):
         self.host.tools.add("dmsetup")
@@ -100,8 +103,8 @@ class Closing(Attached):
         tunnel.close.side_effect = lambda: self.host.ran.append("tunnel closed")
         self.assertEqual(close_run(self.host, self.state, self.talk, tunnel), [])
         order = [line.split(" ")[0] for line in self.host.ran if line.startswith(("umount", "tunnel", "iscsiadm"))]
-        self.assertEqual(order[:4], ["tunnel", "iscsiadm", "umount", "umount"])
-        self.assertIn("umount -- /media/user/disk", self.host.ran)
+        self.assertEqual(order[:3], ["tunnel", "iscsiadm", "umount"])
+        self.assertIn("umount -- {}/Volume1 /media/user/disk".format(TOP), self.host.ran)
 
     def test_disks_that_answer_are_left_last(self):
         self.host.tools.add("dd")
@@ -109,7 +112,7 @@ class Closing(Attached):
         self.assertFalse(is_cut_off(self.host, self.state))
         close_run(self.host, self.state, self.talk)
         order = [line.split(" ")[0] for line in self.host.ran if line.startswith(("umount", "iscsiadm"))]
-        self.assertEqual(order[:3], ["umount", "umount", "iscsiadm"])
+        self.assertEqual(order[:2], ["umount", "iscsiadm"])
 
     def test_a_mapped_device_that_stays_is_told(self):
         self.host.put("/sys/class/block/dm-0/dm/name", "itemlift-7f3k-overlay1")
@@ -134,15 +137,13 @@ class Closing(Attached):
         """As mounts do that are shown at two places."""
 
         def both(argv):
-            if argv[-1].endswith("/Volume2"):
-                self.umount(["umount", TOP + "/Volume1"])
-                return self.umount(argv)
-            return Result(32, "", "not mounted")
+            self.umount(argv)
+            return Result(64, "", "not mounted")
 
         self.host.answer("umount", both)
         self.assertEqual(close_run(self.host, self.state, self.talk), [])
         self.assertNotIn("in use", self.talk.text)
-        self.assertEqual(len([line for line in self.host.ran if line.startswith("umount")]), 2)
+        self.assertEqual(len([line for line in self.host.ran if line.startswith("umount")]), 1)
 
     def test_volumes_that_hang_do_not_add_up(self):
         def hang(argv):
@@ -227,13 +228,13 @@ class Closing(Attached):
         self.host.mounted(("/dev/sdb1", "/media/user/disk"), ("/dev/sda1", "/media/user/other"))
         self.assertEqual(close_run(self.host, self.state, self.talk), [])
         self.assertIn("umount -- /media/user/disk", self.host.ran)
-        self.assertNotIn("umount -- /media/user/other", self.host.ran)
+        self.assertNotIn("/media/user/other", " ".join(self.host.ran))
 
     def test_a_disk_name_that_went_to_another_disk_is_not_ours(self):
         self.host.delete("/sys/class/iscsi_session/session2")
         self.host.mounted(("/dev/sdb1", "/srv"))
         close_run(self.host, self.state, self.talk)
-        self.assertNotIn("umount -- /srv", self.host.ran)
+        self.assertNotIn("/srv", " ".join(self.host.ran))
 
     def test_folders_of_a_first_use_of_open_iscsi_go(self):
         self.host.folder("/etc/iscsi/send_targets")

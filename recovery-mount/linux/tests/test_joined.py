@@ -1,10 +1,11 @@
 """What is made of several devices or of what is in one: LVM, md, encrypted containers."""
 
+import struct
 import unittest
 
 from devices import Device
 from encrypted import Crypt
-from filesystems import Volume
+from filesystems import Volume, volume_of
 from host import Result
 from lvm import Lvm, table_of
 from mapper import Mapper
@@ -120,6 +121,24 @@ class Replayed(OnOverlays):
         words = [",errors=continue /dev/sdb /data/Volume1", ",errors=continue /dev/dm-0 /data/Volume1"]
         self.assertEqual(self.mounts(), words)
         self.assertEqual((volume.mounted, volume.remark), (True, None))
+
+    def test_at_once_on_an_overlay_when_the_superblock_says_so(self):
+        # s_feature_incompat with extents, 64bit, flex_bg; then with a journal to be replayed.
+        for name, incompat, tried in (("sdb", 0x2C0, ["/dev/sdb", "/dev/dm-0"]), ("sdc", 0x2C4, ["/dev/dm-1"])):
+            with self.subTest(incompat=incompat):
+                device = self.member(name, "ext4")
+                block = bytearray(2048)
+                block[1024 + 0x5C : 1024 + 0x64] = struct.pack("<II", 0x3C, incompat)
+                block[1024 + 0xE0] = 8
+                with open(self.host.at(device.path), "wb") as file:
+                    file.write(block)
+                volume = volume_of(self.host, device, device.probe(self.host))
+                volume.path = "/data/Volume1"
+                self.host.ran.clear()
+                self.host.answer("mount -t ext4 -o ro,nosuid,nodev,noexec,errors=continue " + tried[-1], OK)
+                Mounting(self.host, self.state, self.overlays).mount_all([volume], lambda *stage: None)
+                self.assertTrue(volume.mounted)
+                self.assertEqual([line.split()[-2] for line in self.commands("mount")], tried)
 
     def test_without_replay_when_the_overlay_is_too_small(self):
         self.host.answer("mount -t xfs -o ro,nosuid,nodev,noexec,norecovery,nouuid /dev/sdb", OK)

@@ -75,7 +75,7 @@ class WholeRun(HostCase):
         self.host.mounted(*self.mounted)
 
     def umount(self, argv):
-        self.mounted = [(device, path) for device, path in self.mounted if path != argv[-1]]
+        self.mounted = [(device, path) for device, path in self.mounted if path not in argv]
         self.host.mounted(*self.mounted)
 
     def run_until(self, when_mounted, talk=None):
