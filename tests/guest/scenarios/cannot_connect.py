@@ -5,6 +5,8 @@ from bed.proxy import Proxy
 from bed.script import ends_with
 from bed.server import HOST_SEEN_FROM_GUEST
 
+LONG = True
+
 # Waiting for an answer or a resolver, and a slow machine.
 LIMIT_SECONDS = 120
 

@@ -2,6 +2,8 @@
 
 from bed.script import CLOSE_LIMIT_SECONDS, ends_with
 
+LONG = True
+
 LIFETIME_SECONDS = 30
 
 

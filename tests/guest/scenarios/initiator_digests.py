@@ -3,6 +3,8 @@
 from bed.initiator import Initiator, sha256_of
 from bed.patterns import random_image
 
+LONG = True
+
 # For each of the kernel's attributes "1" is CRC32C and "0" is None.
 NAMES = {"0": "None", "1": "CRC32C"}
 

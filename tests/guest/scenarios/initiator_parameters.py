@@ -3,6 +3,8 @@
 from bed.initiator import Initiator, sha256_of
 from bed.patterns import random_image
 
+LONG = True
+
 ISCSI = "node.session.iscsi"
 LENGTH = "node.conn[0].iscsi.MaxRecvDataSegmentLength"
 

@@ -3,6 +3,8 @@
 from bed.initiator import Initiator, sha256_of
 from bed.patterns import random_image
 
+LONG = True
+
 SECTORS = (512, 1024, 2048, 4096)
 SIZE = 3 << 20
 

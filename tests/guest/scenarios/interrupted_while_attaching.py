@@ -6,6 +6,8 @@ import time
 from bed.leaks import HostState
 from bed.script import CLOSE_LIMIT_SECONDS
 
+LONG = True
+
 SECONDS_AFTER_START = (1, 2, 3, 4)
 
 

@@ -2,6 +2,8 @@
 
 from bed.leaks import HostState
 
+LONG = True
+
 
 def run(case):
     case.afterwards(lambda: start_again(case))

@@ -2,6 +2,8 @@
 
 import subprocess
 
+LONG = True
+
 FILLED = 11
 HUGE = "disk11.qcow2"
 HUGE_BYTES = 64 << 40

@@ -1,5 +1,7 @@
 """A working folder with spaces, quotes and letters of other languages, in each locale."""
 
+LONG = True
+
 FOLDER = "/root/Wiederherstellung für “日本”; $HOME & 'x'  (1)\\40"
 
 

@@ -5,6 +5,8 @@ import time
 
 from bed.script import CLOSE_LIMIT_SECONDS, ends_with
 
+LONG = True
+
 
 def run(case):
     script = case.script([("whole", "raw")])

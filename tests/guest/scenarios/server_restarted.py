@@ -4,6 +4,8 @@ import time
 
 from bed.compare import differences
 
+LONG = True
+
 
 def run(case):
     script = case.script([("gpt", "raw")])

@@ -1,5 +1,7 @@
 """Two grants of one point on one machine: every id exists twice, and neither disturbs the other."""
 
+LONG = True
+
 
 def run(case):
     server = case.serve({"web01": [("gpt", "raw")]})
