@@ -119,7 +119,7 @@ class Session:
             self._check(True)
         try:
             found = task[0]
-            payload = bytes(found.data[: found.size]) if found.data else b""
+            payload = ctypes.string_at(found.data, found.size) if found.data else b""
             if found.status == GOOD and len(payload) == length:
                 return Answer(payload, None, seconds)
             if found.status == CHECK_CONDITION:
