@@ -164,12 +164,12 @@ impl Pieces {
         Ok(Entries { slice, at })
     }
 
-    /// Decoded data, by what names its encoded form in `file`. What is not kept yet is left to a thread that may spend the time;
-    /// `decode` may wait.
+    /// Decoded data, by a number that stands for all that decides what it is: where its encoded form stands in `file`, and what that
+    /// was checked against. What is not kept yet is left to a thread that may spend the time; `decode` may wait.
     pub(crate) fn decoded(
         &self,
         file: &dyn ImageFile,
-        name: u64,
+        name: u128,
         wait: Wait,
         decode: impl FnOnce() -> Result<Vec<u8>, Fault>,
     ) -> Result<Bytes, Fault> {
@@ -178,7 +178,7 @@ impl Pieces {
             decode()
         };
         self.owner
-            .fetch(Piece::Data(name.into()), file.path(), wait, decode)
+            .fetch(Piece::Data(name), file.path(), wait, decode)
     }
 
     /// Whether anything had to be decoded so far.

@@ -223,7 +223,7 @@ impl Qcow2 {
     /// A decoded cluster. One that is not kept yet is left to a thread that may spend the time.
     fn cluster(&self, compressed: &Compressed, wait: Wait) -> Result<Bytes, Fault> {
         self.pieces
-            .decoded(&*self.file, compressed.entry, wait, || {
+            .decoded(&*self.file, compressed.entry.into(), wait, || {
                 // The count of sectors may reach beyond the end of the file; the data does not.
                 let there = self
                     .file

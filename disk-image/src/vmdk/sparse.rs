@@ -139,7 +139,9 @@ impl Sparse {
         index: u64,
         wait: Wait,
     ) -> Result<Bytes, Fault> {
-        self.pieces.decoded(file, at, wait, || {
+        // Another grain that is said to stand here too is another piece: the marker is right for one of them.
+        let name = u128::from(index) << 64 | u128::from(at);
+        self.pieces.decoded(file, name, wait, || {
             let mut marker = [0; MARKER_BYTES as usize];
             file.read_exact_at(at, &mut marker, Wait::Allowed)
                 .map_err(Fault::for_all_of_it)?;
