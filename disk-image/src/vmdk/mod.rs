@@ -17,9 +17,10 @@ mod sparse;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::descriptor::{Descriptor, ExtentKind, MAX_DESCRIPTOR_BYTES, ParentLine};
+use self::descriptor::{Descriptor, ExtentKind, ExtentLine, MAX_DESCRIPTOR_BYTES, ParentLine};
 pub(crate) use self::extents::Parts;
 use self::extents::{Data, Extent};
+use self::sparse::Sparse;
 use crate::cache::Cache;
 use crate::disk::{Found, Wait, shorter};
 use crate::error::{OpenError, OpenFault};
@@ -128,18 +129,37 @@ fn open_monolithic(
         return Err(part());
     }
     let descriptor = read_descriptor(file, embedded.at, embedded.bytes)?;
-    if !matches!(descriptor.extents.as_slice(), [only] if only.kind == ExtentKind::Hosted) {
-        return Err(OpenFault::Unsupported(
-            "a VMDK that has its descriptor in one of several extents".to_owned(),
-        ));
-    }
+    let line = match descriptor.extents.as_slice() {
+        [only] if only.kind == ExtentKind::Hosted => only,
+        _ => {
+            return Err(OpenFault::Unsupported(
+                "a VMDK that has its descriptor in one of several extents".to_owned(),
+            ));
+        }
+    };
     let extent = Extent {
         start: 0,
-        end: sparse.capacity,
+        end: only_extent_bytes(line, &sparse)?,
         file: None,
         data: Data::Sparse(sparse),
     };
     Ok((descriptor, extent))
+}
+
+/// Bytes of a disk in its only extent. The header may have them rounded up to whole grains: VirtualBox writes it so, and has
+/// the disk's size in the descriptor. Where they differ by more, which of the two is right nobody knows.
+fn only_extent_bytes(line: &ExtentLine, sparse: &Sparse) -> Result<u64, OpenFault> {
+    let bytes = line.sectors.checked_mul(SECTOR_BYTES.into());
+    let is_it = |bytes: &u64| {
+        let beyond = sparse.capacity.checked_sub(*bytes);
+        beyond.is_some_and(|beyond| beyond < sparse.grain_bytes)
+    };
+    bytes.filter(is_it).ok_or_else(|| {
+        damaged(format!(
+            "the VMDK has {} bytes by its header and {} sectors by its descriptor",
+            sparse.capacity, line.sectors
+        ))
+    })
 }
 
 fn read_descriptor(file: &dyn ImageFile, at: u64, bytes: u64) -> Result<Descriptor, OpenFault> {

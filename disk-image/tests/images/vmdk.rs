@@ -69,6 +69,27 @@ fn stream_with_a_footer() {
     );
 }
 
+/// VirtualBox writes whole grains into the header, and what the disk has into the descriptor.
+#[test]
+fn the_descriptor_says_where_the_last_grain_ends() {
+    let source = Source::new();
+    let expected = content(BYTES, 100);
+    source.convert(&expected, "-O vmdk", "disk.vmdk");
+    let mut file = source.read("disk.vmdk");
+    assert_eq!(&file[12..20], ((BYTES / 512) as u64).to_le_bytes());
+    let grains = BYTES.next_multiple_of(GRAIN) / 512;
+    file[12..20].copy_from_slice(&(grains as u64).to_le_bytes());
+    source.write("disk.vmdk", &file);
+    assert_same(&source.disk("disk.vmdk"), &expected, "whole grains");
+    // More than that is no rounding: one of the two is wrong.
+    for capacity in [grains + 128, BYTES / 512 - 1] {
+        file[12..20].copy_from_slice(&(capacity as u64).to_le_bytes());
+        source.write("disk.vmdk", &file);
+        let refusal = source.refusal("disk.vmdk");
+        assert!(refusal.contains("its header"), "{capacity}: {refusal}");
+    }
+}
+
 #[test]
 fn grains_that_were_zeroed() {
     let source = Source::new();
