@@ -159,6 +159,11 @@ pub enum OpenFault {
     /// A known format which is not read.
     #[error("{0} is not supported; convert the image with `qemu-img convert -O qcow2`")]
     Unsupported(String),
+    /// A snapshot that keeps to itself what it is based on.
+    #[error(
+        "it is a snapshot which VirtualBox made, and does not name what it is based on; make a whole disk of both with `VBoxManage clonemedium`"
+    )]
+    NamesNoParent,
     /// The image is encrypted.
     #[error(
         "the image is encrypted, which is not supported; decrypt a copy with `qemu-img convert`"
@@ -272,6 +277,7 @@ impl OpenFault {
             | OpenFault::KernelTooOld
             | OpenFault::Ambiguous { .. }
             | OpenFault::Unsupported(_)
+            | OpenFault::NamesNoParent
             | OpenFault::Encrypted
             | OpenFault::Loop
             | OpenFault::NoSnapshot(_)

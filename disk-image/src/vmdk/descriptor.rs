@@ -71,6 +71,7 @@ impl Descriptor {
         let mut content_id = None;
         let mut parent_id = NO_PARENT;
         let mut parent_name = None;
+        let mut virtualbox_parent = None;
         let mut extents = Vec::new();
         for line in text.lines().map(str::trim) {
             if line.starts_with('#') {
@@ -89,11 +90,16 @@ impl Descriptor {
                     "CID" => content_id = Some(number(value)?),
                     "parentCID" => parent_id = number(value)?,
                     "parentFileNameHint" => parent_name = Some(value.trim_matches('"').to_owned()),
+                    "ddb.uuid.parent" => virtualbox_parent = Some(value),
                     _ => {}
                 }
             }
         }
         let parent = match (parent_id, parent_name) {
+            // VirtualBox has parents by their UUIDs, and this for all. Read alone, a snapshot would have zeros for what is below.
+            (NO_PARENT, _) if virtualbox_parent.is_some_and(is_uuid_of_something) => {
+                return Err(OpenFault::NamesNoParent);
+            }
             (NO_PARENT, _) => None,
             (content_id, Some(name)) => Some(ParentLine { content_id, name }),
             (_, None) => {
@@ -109,6 +115,11 @@ impl Descriptor {
             extents,
         })
     }
+}
+
+/// Whether this is no UUID of zeros, which stands for nothing.
+fn is_uuid_of_something(text: &str) -> bool {
+    text.bytes().any(|byte| !matches!(byte, b'0' | b'-' | b'"'))
 }
 
 fn number(hex: &str) -> Result<u32, OpenFault> {

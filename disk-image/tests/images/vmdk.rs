@@ -90,6 +90,25 @@ fn the_descriptor_says_where_the_last_grain_ends() {
     }
 }
 
+/// VirtualBox writes what a snapshot is based on in its own way, beside "no parent" in VMware's.
+#[test]
+fn snapshots_of_virtualbox_are_not_taken_for_whole_disks() {
+    let source = Source::new();
+    source.write("base-flat.vmdk", content(MIB, 96));
+    for (parent, is_based) in [
+        ("00000000-0000-0000-0000-000000000000", false),
+        ("2ebfd8e9-9868-4688-8f3f-97e3f9def370", true),
+    ] {
+        let line = "RW 2048 FLAT \"base-flat.vmdk\" 0";
+        let text = descriptor("monolithicFlat", 7, None, &[line]);
+        source.write("disk.vmdk", format!("{text}ddb.uuid.parent=\"{parent}\"\n"));
+        match is_based {
+            false => assert_same(&source.disk("disk.vmdk"), &content(MIB, 96), "a base"),
+            true => assert!(source.refusal("disk.vmdk").contains("VirtualBox")),
+        }
+    }
+}
+
 #[test]
 fn grains_that_were_zeroed() {
     let source = Source::new();
