@@ -13,8 +13,8 @@ use crate::store::{Fault, ImageFile};
 /// Bytes of a table that are read and kept at a time, or up to the table's end.
 pub(crate) const SLICE_BYTES: u64 = 4096;
 
-/// Numbers that no byte of a file has.
-const LEAVES: u128 = 1 << 64;
+/// Numbers that stand for no bytes of a file.
+const LEAVES: u128 = 1 << 127;
 
 /// How the bits of a sector bitmap stand in its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,8 @@ impl Pieces {
         }
     }
 
-    /// Part of a table: `bytes` at `at` in the file.
+    /// Part of a table: `bytes` at `at` in the file. In a damaged file another table may stand at the same place, and have other
+    /// parts.
     pub(crate) fn table(
         &self,
         file: &dyn ImageFile,
@@ -82,7 +83,8 @@ impl Pieces {
         bytes: u64,
         wait: Wait,
     ) -> Result<Bytes, Fault> {
-        self.slice(Piece::Table(at.into()), file, at, bytes, wait)
+        let piece = Piece::Table(u128::from(bytes) << 64 | u128::from(at));
+        self.slice(piece, file, at, bytes, wait)
     }
 
     /// Part of a table that other tables lead to, by a number that says what of the disk it

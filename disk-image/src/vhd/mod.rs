@@ -154,7 +154,9 @@ impl Blocks {
         let index = offset / self.block_bytes;
         let entries = self.pieces.entries(file, &self.table, index, wait)?;
         let mut entries = entries.all().iter().map(|entry| u32::from_be_bytes(*entry));
-        let entry = entries.next().unwrap_or_default();
+        let entry = entries
+            .next()
+            .ok_or_else(|| self.table.no_entry(file, index))?;
         let at = u64::from(entry) * SECTOR;
         match entry {
             UNUSED => {

@@ -303,6 +303,27 @@ fn headers_that_promise_what_the_file_does_not_hold() {
     assert!(source.refusal("disk.vhd").contains("should hold"));
 }
 
+/// An entry that leads into the table itself: what stands there is still the table.
+#[test]
+fn a_block_that_lies_in_the_table_costs_no_other() {
+    let source = Source::new();
+    let expected = base(&source, 84);
+    let mut image = child("base.vhd", &[]);
+    // 1280 blocks: the table, from byte 1536 on, is read in parts of 1024 entries.
+    image.block = 4096;
+    image.put(1200 * 4096, &[7; 4096]);
+    let mut file = image.bytes();
+    file[1536..1540].copy_from_slice(&((1536 + 4096) / 512_u32).to_be_bytes());
+    source.write("child.vhd", &file);
+    let disk = source.disk("child.vhd");
+    let mut buf = vec![0; 4096];
+    disk.read_at(0, &mut buf, Wait::Allowed).unwrap();
+    disk.read_at(1200 * 4096, &mut buf, Wait::Allowed).unwrap();
+    assert!(buf == [7; 4096]);
+    disk.read_at(1201 * 4096, &mut buf, Wait::Allowed).unwrap();
+    assert!(buf == expected[1201 * 4096..1202 * 4096]);
+}
+
 #[test]
 fn damage() {
     let source = Source::new();
