@@ -9,6 +9,7 @@
 mod chains;
 mod changes;
 mod damage;
+mod layers;
 mod limits;
 mod long_chains;
 mod memory;

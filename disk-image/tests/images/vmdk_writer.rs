@@ -71,7 +71,7 @@ pub(crate) fn cowd(sectors: &[Option<Vec<u8>>]) -> Vec<u8> {
     file
 }
 
-/// What a grain of 4096 bytes is.
+/// What a grain is.
 #[derive(Clone)]
 pub(crate) enum Grain {
     Below,
@@ -80,7 +80,52 @@ pub(crate) enum Grain {
     Here(Vec<u8>),
 }
 
-/// A seSparse extent.
+/// An extent of hosted products, without a descriptor; `grain` is in bytes. Its tables are there twice.
+pub(crate) fn hosted(grain: usize, grains: &[Grain]) -> Vec<u8> {
+    const IN_TABLE: usize = 512;
+    let tables = grains.len().div_ceil(IN_TABLE);
+    // In sectors.
+    let directory = (tables * 4).div_ceil(SECTOR);
+    let (first, second) = (1, 1 + directory + tables * 4);
+    let overhead = (second + directory + tables * 4).next_multiple_of(grain / SECTOR);
+    let mut file = vec![0; overhead * SECTOR];
+    file[..4].copy_from_slice(b"KDMV");
+    for (at, value) in [(4, 1), (8, 7), (44, IN_TABLE)] {
+        put32(&mut file, at, value);
+    }
+    for (at, value) in [
+        (12, grains.len() * grain / SECTOR),
+        (20, grain / SECTOR),
+        (48, first),
+        (56, second),
+        (64, overhead),
+    ] {
+        put64(&mut file, at, value as u64);
+    }
+    file[73..77].copy_from_slice(b"\n \r\n");
+    for (index, part) in grains.chunks(IN_TABLE).enumerate() {
+        let tables = [first, second].map(|at| (at, at + directory + index * 4));
+        for (directory, table) in tables {
+            put32(&mut file, directory * SECTOR + index * 4, table);
+        }
+        for (n, grain) in part.iter().enumerate() {
+            let entry = match grain {
+                Grain::Below => 0,
+                Grain::Zero | Grain::Unmapped => 1,
+                Grain::Here(content) => {
+                    file.extend(content);
+                    (file.len() - content.len()) / SECTOR
+                }
+            };
+            for (_, table) in tables {
+                put32(&mut file, table * SECTOR + n * 4, entry);
+            }
+        }
+    }
+    file
+}
+
+/// A seSparse extent of grains of 4096 bytes.
 pub(crate) fn sesparse(grains: &[Grain]) -> Vec<u8> {
     const IN_TABLE: usize = 4096;
     const TABLE_BYTES: usize = 64 * SECTOR;
