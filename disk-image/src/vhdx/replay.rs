@@ -158,6 +158,10 @@ impl ImageFile for Replayed {
         self.file.id()
     }
 
+    fn gains_by_reading_ahead(&self) -> bool {
+        self.file.gains_by_reading_ahead()
+    }
+
     fn read_exact_at(&self, offset: u64, buf: &mut [u8], wait: Wait) -> Result<(), Fault> {
         let end = offset.saturating_add(buf.len() as u64);
         if end > self.size {
