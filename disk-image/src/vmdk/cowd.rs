@@ -16,6 +16,9 @@ pub(super) const MAGIC: &[u8] = b"COWD";
 /// Bytes that hold the fields that matter.
 const HEADER_BYTES: u64 = 28;
 
+/// Sectors that the whole header has.
+pub(super) const HEADER_SECTORS: u32 = 4;
+
 const ENTRY_BYTES: u64 = 4;
 
 /// Entries in a grain table, always.

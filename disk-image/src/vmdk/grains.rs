@@ -52,10 +52,12 @@ impl Sparse {
                 ..
             } => {
                 let decode = |sector: u32| match sector {
-                    0 => Grain::Below,
-                    1 if *has_zero_grains => Grain::Zero,
-                    sector if *is_compressed => Grain::Compressed(u64::from(sector) * SECTOR),
-                    sector => Grain::At(u64::from(sector) * SECTOR),
+                    0 => Some(Grain::Below),
+                    1 if *has_zero_grains => Some(Grain::Zero),
+                    // The sector behind the header, or of the descriptor.
+                    1 => None,
+                    _ if *is_compressed => Some(Grain::Compressed(u64::from(sector) * SECTOR)),
+                    _ => Some(Grain::At(u64::from(sector) * SECTOR)),
                 };
                 let tables = |directory, copy| Tables {
                     what: "VMDK grain table entry",
@@ -75,8 +77,9 @@ impl Sparse {
             }
             Layout::Cowd => {
                 let decode = |sector: u32| match sector {
-                    0 => Grain::Below,
-                    sector => Grain::At(u64::from(sector) * SECTOR),
+                    0 => Some(Grain::Below),
+                    1..cowd::HEADER_SECTORS => None,
+                    _ => Some(Grain::At(u64::from(sector) * SECTOR)),
                 };
                 let tables = Tables {
                     what: "VMDK grain table entry",
@@ -90,13 +93,13 @@ impl Sparse {
         }
     }
 
-    /// A run by 32-bit tables. A word is zero, or one, or a sector in the file.
+    /// A run by 32-bit tables, whose words are sectors in the file, or something else of which `decode` knows; `None`: not valid.
     fn word_run(
         &self,
         file: &dyn ImageFile,
         tables: &Tables<'_>,
         place: &Place,
-        decode: impl Fn(u32) -> Grain,
+        decode: impl Fn(u32) -> Option<Grain>,
         wait: Wait,
     ) -> Result<(Grain, u64), Fault> {
         let directory = tables.directory;
@@ -116,8 +119,8 @@ impl Sparse {
         };
         let grain = |entry: [u8; 4]| {
             let sector = u32::from_le_bytes(entry);
-            let is_inside = u64::from(sector) * SECTOR < file.size();
-            is_inside.then(|| decode(sector)).ok_or(sector.into())
+            let inside = Some(sector).filter(|_| u64::from(sector) * SECTOR < file.size());
+            inside.and_then(&decode).ok_or(sector.into())
         };
         self.table_run(file, tables, place, table, grain, wait)
     }

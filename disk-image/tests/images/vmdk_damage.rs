@@ -4,7 +4,7 @@ use disk_image::Wait;
 
 use crate::damage::{mutate, mutate_part};
 use crate::source::{Source, content};
-use crate::vmdk_writer::{Grain, cowd, descriptor, sesparse};
+use crate::vmdk_writer::{Grain, cowd, descriptor, hosted, sesparse};
 
 const MIB: usize = 1 << 20;
 
@@ -44,6 +44,46 @@ fn compressed_grains_are_never_wrong() {
         assert!(second.unwrap_err().to_string().contains("grain marker"));
         disk.read_at(0, &mut buf, Wait::Allowed).unwrap();
         assert!(buf == expected[..512]);
+    }
+}
+
+/// One stands for zeros only where the header says so, and in no other way for a place: a header is there.
+#[test]
+fn a_grain_is_never_where_the_header_is() {
+    let source = Source::new();
+    let mut grains = vec![Grain::Here(vec![7; 512]); 2048];
+    grains[3] = Grain::Zero;
+    let mut file = hosted(512, &grains);
+    let sectors: Vec<Option<Vec<u8>>> = vec![Some(vec![7; 512]); 2048];
+    let mut delta = cowd(&sectors);
+    let le32 = |file: &[u8], at: usize| {
+        u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize * 512
+    };
+    let table = le32(&delta, le32(&delta, 20));
+    delta[table + 3 * 4..table + 4 * 4].copy_from_slice(&3_u32.to_le_bytes());
+    source.write("delta.vmdk", &delta);
+    // Without the flag for grains of zeros.
+    source.write("zeros.vmdk", &file);
+    file[8] = 3;
+    source.write("hosted.vmdk", &file);
+    for (kind, name, is_good) in [
+        ("SPARSE", "zeros.vmdk", true),
+        ("SPARSE", "hosted.vmdk", false),
+        ("VMFSSPARSE", "delta.vmdk", false),
+    ] {
+        let line = format!("RW 2048 {kind} \"{name}\"");
+        source.write("disk.vmdk", descriptor("custom", 1, None, &[&line]));
+        let disk = source.disk("disk.vmdk");
+        let mut buf = [0xee; 512];
+        let third = disk.read_at(3 * 512, &mut buf, Wait::Allowed);
+        match is_good {
+            true => assert!(third.is_ok() && buf == [0; 512]),
+            false => assert!(third.unwrap_err().to_string().contains("grain table entry")),
+        }
+        for good in [2, 4] {
+            disk.read_at(good * 512, &mut buf, Wait::Allowed).unwrap();
+            assert!(buf == [7; 512], "{name}: {good}");
+        }
     }
 }
 
