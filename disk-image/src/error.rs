@@ -166,7 +166,7 @@ pub enum OpenFault {
     NamesNoParent,
     /// The image is encrypted.
     #[error(
-        "the image is encrypted, which is not supported; decrypt a copy with `qemu-img convert`"
+        "the image is encrypted, which is not supported; decrypt a copy with what encrypted it: `qemu-img convert` for qcow2, vSphere for VMDK"
     )]
     Encrypted,
     /// A header or table does not hold together.

@@ -91,6 +91,8 @@ impl Descriptor {
                     "parentCID" => parent_id = number(value)?,
                     "parentFileNameHint" => parent_name = Some(value.trim_matches('"').to_owned()),
                     "ddb.uuid.parent" => virtualbox_parent = Some(value),
+                    // The extents are what they would be otherwise, and hold nothing that the guest wrote.
+                    "encryptionKeys" => return Err(OpenFault::Encrypted),
                     _ => {}
                 }
             }

@@ -109,6 +109,21 @@ fn snapshots_of_virtualbox_are_not_taken_for_whole_disks() {
     }
 }
 
+/// Of a VM that vSphere encrypts the descriptor is text, with the wrapped key in it, and the extents are not the guest's bytes.
+#[test]
+fn what_vsphere_encrypted_is_refused() {
+    let source = Source::new();
+    source.write("disk-flat.vmdk", content(MIB, 96));
+    let line = "RW 2048 VMFS \"disk-flat.vmdk\"";
+    let text = descriptor("vmfs", 7, None, &[line]);
+    let keys =
+        "encryptionKeys=\"vmware:key/list/(pair/(fqid/<VMWARE-NULL>/kms/1,HMAC-SHA-256,MA==))\"";
+    let text = text.replace("createType", &format!("{keys}\ncreateType"));
+    source.write("disk.vmdk", text);
+    let refusal = source.refusal("disk.vmdk");
+    assert!(refusal.contains("is encrypted"), "{refusal}");
+}
+
 #[test]
 fn grains_that_were_zeroed() {
     let source = Source::new();
