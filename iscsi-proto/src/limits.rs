@@ -36,8 +36,9 @@ pub const MAX_QUEUED_ANSWERS: usize = 2 * COMMAND_WINDOW as usize;
 /// answer goes over it, or those of the PDUs that were kept for one before them.
 pub const MAX_QUEUED_ANSWER_BYTES: usize = 8 * MAX_RECV_DATA_SEGMENT as usize;
 
-/// Bytes. Data of commands being received, for each connection; further R2Ts wait. One command has at
-/// most [`MAX_DATA_OUT_BYTES`](crate::scsi::MAX_DATA_OUT_BYTES), so at least two fit.
+/// Bytes. Data of commands that is being received, or waits for blocks to be compared with, for each
+/// connection; further R2Ts wait. One command has at most
+/// [`MAX_DATA_OUT_BYTES`](crate::scsi::MAX_DATA_OUT_BYTES), so at least two fit.
 pub const DATA_OUT_BUDGET: u32 = 2 * crate::scsi::MAX_DATA_OUT_BYTES;
 
 /// Bytes. Text of one negotiation step over all PDUs of a C-bit chain.

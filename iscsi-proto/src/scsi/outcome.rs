@@ -66,6 +66,13 @@ impl Comparison {
         self.range
     }
 
+    /// Bytes of the initiator's data that are kept for it, at most
+    /// [`MAX_DATA_OUT_BYTES`](super::MAX_DATA_OUT_BYTES).
+    #[must_use]
+    pub fn sent_bytes(&self) -> u32 {
+        u32::try_from(self.expected.len()).unwrap_or(u32::MAX)
+    }
+
     /// Holds a piece of the range, read from `offset` of the medium, against the initiator's data.
     ///
     /// # Errors

@@ -56,6 +56,7 @@ impl Session {
                 });
                 self.enter(command.itt, task);
                 self.collect_more(command.itt, out);
+                self.ask_for_data(out);
             }
             Some(outcome) => self.carry_out(command.itt, task, outcome, out),
             None => return Err(RejectReason::ProtocolError),

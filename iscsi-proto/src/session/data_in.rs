@@ -64,6 +64,7 @@ impl Session {
             self.take_blocks(itt, id, outcome, out);
         }
         self.ask_for_blocks(out);
+        self.ask_for_data(out);
     }
 
     fn take_blocks(

@@ -15,17 +15,19 @@ use crate::scsi::{Condition, Lun, Sense};
 use crate::types::{Itt, Ttt};
 
 impl Session {
-    /// Goes on with a task that collects data: executes it, or asks for more.
+    /// Goes on with a task that collects data: executes it, or has it wait to ask for more.
     pub(super) fn collect_more(&mut self, itt: Itt, out: &mut Outbox) {
         let Some(collect) = self.tasks.get_mut(&itt).and_then(Task::collect) else {
             return;
         };
         if collect.buffer.len() >= collect.wanted as usize {
             self.command_with_data(itt, out);
-            return;
+        } else if collect.reserved {
+            // It has its room: behind one that waits for room, both would wait for ever.
+            self.soliciting.push_front(itt);
+        } else {
+            self.soliciting.push_back(itt);
         }
-        self.soliciting.push_back(itt);
-        self.ask_for_data(out);
     }
 
     /// Sends R2Ts, the oldest command first, until the budget is used up.
@@ -112,16 +114,13 @@ impl Session {
                 Some(condition) => self.fail(pdu.itt, Sense::new(condition), out),
                 None => self.collect_more(pdu.itt, out),
             }
+            self.ask_for_data(out);
         }
         Ok(fate)
     }
 
-    fn data_out_used(&mut self) -> u32 {
-        let reserved = self.tasks.values_mut().filter_map(Task::collect);
-        reserved
-            .filter(|collect| collect.reserved)
-            .map(|collect| collect.wanted)
-            .sum()
+    fn data_out_used(&self) -> u32 {
+        self.tasks.values().map(Task::data_out_bytes).sum()
     }
 }
 

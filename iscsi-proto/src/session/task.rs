@@ -197,6 +197,18 @@ impl Task {
         }
     }
 
+    /// Bytes of the initiator's data that it holds, or has room taken for.
+    pub(super) fn data_out_bytes(&self) -> u32 {
+        match &self.work {
+            Work::Collect(collect) if collect.reserved => collect.wanted,
+            Work::Transfer(Transfer {
+                purpose: Purpose::Compare(comparison),
+                ..
+            }) => comparison.sent_bytes(),
+            _ => 0,
+        }
+    }
+
     pub(super) fn transfer(&mut self) -> Option<&mut Transfer> {
         match &mut self.work {
             Work::Transfer(transfer) => Some(transfer),

@@ -31,3 +31,4 @@ mod told_nothing;
 mod torn_down;
 mod unasked;
 mod unsolicited;
+mod verifying;
