@@ -113,7 +113,7 @@ pub struct ReadFault {
 /// Which tasks end by a reset (RFC 7143 §11.5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {
-    /// CLEAR TASK SET or LOGICAL UNIT RESET.
+    /// CLEAR TASK SET, LOGICAL UNIT RESET or PREEMPT AND ABORT: those that were ended in this unit.
     LogicalUnit(Lun),
     /// TARGET WARM RESET.
     Target,

@@ -11,6 +11,9 @@ use crate::blocks::{BlockRange, ByteOffset, Lba};
 pub enum Outcome {
     /// Status GOOD (00h), no data: all that the initiator expected is residual.
     Good,
+    /// Status GOOD, no data. Commands that other nexuses have in this logical unit were ended (see
+    /// [`Nexus::aborts`](super::Nexus::aborts)); their sessions are to be told.
+    OthersAborted,
     /// Status GOOD with parameter data, already cut to the allocation length; possibly empty.
     Data(Bytes),
     /// Read these blocks and transfer them, then GOOD. A block that cannot be read ends the command

@@ -115,8 +115,13 @@ fn carry_out(
     device.mark_reserved(reservations.stand());
     match result {
         Ok(effects) => {
+            let outcome = if effects.preempted.is_empty() {
+                Outcome::Good
+            } else {
+                Outcome::OthersAborted
+            };
             shared.tell(device, effects);
-            Ok(Outcome::Good)
+            Ok(outcome)
         }
         Err(Refusal::Conflict) => Ok(Outcome::ReservationConflict),
         Err(Refusal::Check(sense)) => Err(sense),

@@ -5,6 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::Session;
 use super::task::{Asked, Collect, Purpose, Task, Transfer, Work};
 use crate::counts::CommandEnd;
+use crate::effect::{Effect, Reset};
 use crate::framing::Frame;
 use crate::limits::IMMEDIATE_COMMANDS;
 use crate::outbox::Outbox;
@@ -129,6 +130,11 @@ impl Session {
                 Transfer::of_blocks(Purpose::Compare(comparison), range, 0, burst)
             }
             Outcome::Good => return respond(itt, &task, CommandEnd::Good, None, 0, out),
+            Outcome::OthersAborted => {
+                let reset = Reset::LogicalUnit(task.lun);
+                out.effects.push_back(Effect::ResetOthers(reset));
+                return respond(itt, &task, CommandEnd::Good, None, 0, out);
+            }
             Outcome::ReservationConflict => {
                 return respond(itt, &task, CommandEnd::ReservationConflict, None, 0, out);
             }

@@ -107,7 +107,7 @@ impl Session {
     /// Does what can be done with the first pieces of a transfer.
     fn look_at_head(&mut self, itt: Itt, out: &mut Outbox) {
         loop {
-            if self.drop_if_stale(itt, out) {
+            if self.is_stale(itt) {
                 return;
             }
             let Some(transfer) = self.tasks.get_mut(&itt).and_then(Task::transfer) else {
@@ -142,7 +142,8 @@ impl Session {
     pub(crate) fn poll_data(&mut self, out: &mut Outbox) -> Option<Outgoing> {
         loop {
             let itt = *self.ready.front()?;
-            if self.drop_if_stale(itt, out) {
+            if self.is_stale(itt) {
+                self.ready.pop_front();
                 continue;
             }
             let longest = self

@@ -17,6 +17,9 @@ use crate::types::{Itt, Ttt};
 impl Session {
     /// Goes on with a task that collects data: executes it, or has it wait to ask for more.
     pub(super) fn collect_more(&mut self, itt: Itt, out: &mut Outbox) {
+        if self.is_stale(itt) {
+            return;
+        }
         let Some(collect) = self.tasks.get_mut(&itt).and_then(Task::collect) else {
             return;
         };

@@ -90,17 +90,10 @@ impl Session {
         }
     }
 
-    /// The same for one task. `true`: there is nothing left to do for it.
-    pub(super) fn drop_if_stale(&mut self, itt: Itt, out: &mut Outbox) -> bool {
-        let Some((task, nexus)) = self.tasks.get(&itt).zip(self.nexus.as_ref()) else {
-            self.ready.retain(|ready| *ready != itt);
-            return true;
-        };
-        let stale = nexus.aborts(task.lun) != task.aborts;
-        if stale {
-            self.ready.retain(|ready| *ready != itt);
-            self.abort(itt, out);
-        }
-        stale
+    /// Whether another session's request has ended this task. Nothing is done for it any more; it goes
+    /// with the others when the caller hands the reset on.
+    pub(super) fn is_stale(&self, itt: Itt) -> bool {
+        let task = self.tasks.get(&itt).zip(self.nexus.as_ref());
+        task.is_some_and(|(task, nexus)| nexus.aborts(task.lun) != task.aborts)
     }
 }

@@ -19,6 +19,7 @@ mod noise;
 mod numbering;
 mod opcodes;
 mod peer;
+mod preempted;
 mod reads;
 mod recorded;
 mod rejecting;

@@ -70,7 +70,7 @@ fn preempt_and_abort_ends_the_commands_of_the_preempted() {
     let rig = registered();
     assert_eq!(
         rig.out(&rig.second, PREEMPT_AND_ABORT, 1, 0xB2, 0xA1),
-        Outcome::Good
+        Outcome::OthersAborted
     );
     assert_eq!(rig.first.aborts(Lun::peripheral(0)), 1);
     assert_eq!(rig.second.aborts(Lun::peripheral(0)), 0);

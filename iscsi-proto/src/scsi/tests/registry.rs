@@ -213,7 +213,7 @@ fn no_command_does_harm() {
                 assert_eq!(sense.encode(SenseForm::Fixed).len(), 18);
                 assert!(sense.encode(SenseForm::Descriptor).len() <= 28);
             }
-            Outcome::Good | Outcome::ReservationConflict => {}
+            Outcome::Good | Outcome::OthersAborted | Outcome::ReservationConflict => {}
             Outcome::NeedData(_) => panic!("asked for data twice: {bytes:02x?}"),
         }
     }
