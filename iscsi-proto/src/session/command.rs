@@ -45,6 +45,13 @@ impl Session {
             self.refuse_unsolicited(command.itt, task, unasked, out);
             return Ok(());
         }
+        // RFC 7143 §11.3.4: data in both directions. No command here has that, and a GOOD would say that all of it had come.
+        let both = command.read && command.write;
+        if both && (command.expected_len > 0 || !frame.ahs.is_empty()) {
+            let sense = Sense::new(Condition::InvalidFieldInCdb);
+            self.check_condition(command.itt, &task, sense, 0, out);
+            return Ok(());
+        }
         match self.execute(&task, None) {
             Some(Outcome::NeedData(len)) => {
                 let wanted = len.min(task.offered());

@@ -36,7 +36,6 @@ pub(super) struct Task {
 enum Direction {
     None,
     In,
-    /// Also for bidirectional commands: none is supported, and the expected length counts for out.
     Out,
 }
 
@@ -118,8 +117,11 @@ pub(super) struct Asked {
 impl Task {
     pub(super) fn new(command: &ScsiCommand, aborts: u32, now: Option<Instant>) -> Self {
         let direction = match (command.read, command.write) {
-            (_, true) => Direction::Out,
             (true, false) => Direction::In,
+            // RFC 7143 §11.3.1: both flags may be set where there is nothing to transfer.
+            (true, true) if command.expected_len == 0 => Direction::None,
+            // RFC 7143 §11.3.4: with both, the length is that of the data to be written.
+            (_, true) => Direction::Out,
             (false, false) => Direction::None,
         };
         Self {

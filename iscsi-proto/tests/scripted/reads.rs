@@ -199,3 +199,29 @@ fn residuals_of_reads() {
         (0, Residual::Overflow(1024))
     );
 }
+
+/// R and W with something to transfer: a GOOD without the data would be wrong data.
+#[test]
+fn data_in_both_directions() {
+    let mut peer = Peer::ready(&[]);
+    let mut send = |expected: u32, more_header: &[u8]| {
+        let mut bhs = [0; 48];
+        bhs[..2].copy_from_slice(&[0x01, 0xe1]);
+        bhs[4] = u8::try_from(more_header.len() / 4).unwrap();
+        bhs[16..20].copy_from_slice(&[0, 0, 0, 9]);
+        bhs[20..24].copy_from_slice(&expected.to_be_bytes());
+        bhs[24..28].copy_from_slice(&peer.take_cmd_sn().0.to_be_bytes());
+        bhs[32..42].copy_from_slice(&[0x28, 0, 0, 0, 0, 4, 0, 0, 1, 0]);
+        peer.send_raw(&[&bhs, more_header].concat());
+        let frame = peer.receive();
+        let response = ScsiResponse::parse(&frame.bhs).unwrap();
+        (response.status, response.residual)
+    };
+    assert_eq!(send(512, &[]), (2, Residual::Underflow(512)));
+    // Bidirectional Read Expected Data Transfer Length, 512 bytes (RFC 7143 §11.2.2.4).
+    let read_length = [0, 5, 2, 0, 0, 0, 2, 0];
+    assert_eq!(send(512, &read_length), (2, Residual::Underflow(512)));
+    assert_eq!(send(0, &read_length), (2, Residual::None));
+    // §11.3.1: both may be set where the lengths are 0.
+    assert_eq!(send(0, &[]), (0, Residual::Overflow(512)));
+}
