@@ -57,11 +57,7 @@ impl Proposal {
     /// [`Error::NoCommonAlgorithm`] for an algorithm that was not offered, [`Error::WrongKeys`] or
     /// one of the `Malformed…` for the rest.
     pub fn respond(self, keys: &[(&str, &str)]) -> Result<(Responded, Pairs), Error> {
-        let find = |wanted| {
-            keys.iter()
-                .find(|(key, _)| *key == wanted)
-                .map(|(_, value)| *value)
-        };
+        let find = |wanted| value::of(keys, wanted);
         let (Some(picked), Some(identifier), Some(challenge), 3) =
             (find("CHAP_A"), find("CHAP_I"), find("CHAP_C"), keys.len())
         else {
@@ -110,11 +106,7 @@ impl Responded {
     /// [`Error::Reflected`] when the target returns our own response, [`Error::OneWay`] when it proves
     /// nothing, [`Error::WrongName`], [`Error::WrongResponse`] or one of the `Malformed…`.
     pub fn verify(self, keys: &[(&str, &str)]) -> Result<(), Error> {
-        let find = |wanted| {
-            keys.iter()
-                .find(|(key, _)| *key == wanted)
-                .map(|(_, value)| *value)
-        };
+        let find = |wanted| value::of(keys, wanted);
         let (Some(user), Some(response)) = (find("CHAP_N"), find("CHAP_R")) else {
             return Err(Error::OneWay);
         };
@@ -128,17 +120,7 @@ impl Responded {
         if bool::from(response.ct_eq(&self.response)) {
             return Err(Error::Reflected);
         }
-        let Nonce {
-            identifier,
-            challenge,
-        } = &self.nonce;
-        let expected = self
-            .algorithm
-            .response(*identifier, &self.target.secret, challenge);
-        if bool::from(expected.ct_eq(&response)) {
-            Ok(())
-        } else {
-            Err(Error::WrongResponse)
-        }
+        self.nonce
+            .check(self.algorithm, &self.target.secret, &response)
     }
 }

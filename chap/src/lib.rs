@@ -18,6 +18,8 @@ mod secret;
 mod target;
 mod value;
 
+use subtle::ConstantTimeEq;
+
 pub use algorithm::Algorithm;
 pub use error::Error;
 pub use initiator::{Proposal, Responded};
@@ -34,4 +36,16 @@ pub struct Nonce {
     pub identifier: u8,
     /// CHAP_C: 256 bits, as long as the longest digest.
     pub challenge: [u8; 32],
+}
+
+impl Nonce {
+    /// Whether the peer's response to this challenge shows that it knows the secret. Takes the same time for every response.
+    fn check(&self, algorithm: Algorithm, secret: &Secret, response: &[u8]) -> Result<(), Error> {
+        let expected = algorithm.response(self.identifier, secret, &self.challenge);
+        if expected.ct_eq(response).into() {
+            Ok(())
+        } else {
+            Err(Error::WrongResponse)
+        }
+    }
 }

@@ -1,7 +1,5 @@
 //! The target's role: we challenge, and prove ourselves in return.
 
-use subtle::ConstantTimeEq;
-
 use crate::algorithm::Algorithm;
 use crate::error::Error;
 use crate::secret::Credentials;
@@ -75,11 +73,7 @@ impl Challenged {
     /// [`Error::OneWay`] without a challenge of the initiator, [`Error::Reflected`] when it is our
     /// own, [`Error::WrongKeys`] or one of the `Malformed…` for the rest.
     pub fn response(self, keys: &[(&str, &str)]) -> Result<Claim, Error> {
-        let find = |wanted| {
-            keys.iter()
-                .find(|(key, _)| *key == wanted)
-                .map(|(_, value)| *value)
-        };
+        let find = |wanted| value::of(keys, wanted);
         let user = find("CHAP_N").ok_or(Error::WrongKeys)?;
         let response = find("CHAP_R").ok_or(Error::WrongKeys)?;
         // Mutual authentication is our demand; RFC 7143 §12.1.3 leaves it to the initiator.
@@ -148,16 +142,8 @@ impl Claim {
         if initiator.user != self.user {
             return Err(Error::WrongName);
         }
-        let Nonce {
-            identifier,
-            challenge,
-        } = &self.nonce;
-        let expected = self
-            .algorithm
-            .response(*identifier, &initiator.secret, challenge);
-        if !bool::from(expected.ct_eq(&self.response)) {
-            return Err(Error::WrongResponse);
-        }
+        self.nonce
+            .check(self.algorithm, &initiator.secret, &self.response)?;
         let proof =
             self.algorithm
                 .response(self.peer_identifier, &target.secret, &self.peer_challenge);

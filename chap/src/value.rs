@@ -11,6 +11,12 @@ use crate::error::Error;
 /// Bytes. Longest challenge (RFC 7143 §12.1.3).
 pub(crate) const MAX_CHALLENGE: usize = 1024;
 
+/// The value of a key of the step, if it has that key.
+pub(crate) fn of<'a>(keys: &[(&str, &'a str)], wanted: &str) -> Option<&'a str> {
+    let (_, value) = keys.iter().find(|(key, _)| *key == wanted)?;
+    Some(value)
+}
+
 /// The numbers of a CHAP_A list, in the order of the list; numbers that mean nothing to us stay.
 pub(crate) fn algorithm_numbers(list: &str) -> Result<Vec<u32>, Error> {
     list.split(',')
