@@ -4,7 +4,7 @@
 //! command; what comes for a task that has ended, or was aborted, is discarded.
 
 use super::Session;
-use super::send_reject;
+use super::refusal::send_reject;
 use super::task::{Asked, Task};
 use crate::counts::Fate;
 use crate::framing::Frame;

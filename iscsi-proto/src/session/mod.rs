@@ -8,6 +8,7 @@ mod logout;
 mod nop;
 mod read_budget;
 mod reads;
+mod refusal;
 mod task;
 mod task_management;
 mod text_request;
@@ -16,9 +17,8 @@ mod window;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use self::reads::Reads;
+use self::refusal::{Refusal, reject};
 use self::task::Task;
 use self::text_request::TextExchange;
 use self::window::{Arrival, Window};
@@ -31,8 +31,8 @@ use crate::login::LoggedIn;
 use crate::login::parameters::Parameters;
 use crate::outbox::Outbox;
 use crate::pdu::{
-    LogoutRequest, Malformed, NopOut, Numbers, Opcode, Reject, RejectReason, ScsiCommand,
-    TaskRequest, TextRequest, is_immediate,
+    LogoutRequest, NopOut, Numbers, Opcode, RejectReason, ScsiCommand, TaskRequest, TextRequest,
+    is_immediate,
 };
 use crate::scsi::{InitiatorPort, Nexus, Target, TooManyNexuses};
 use crate::types::{Cid, CmdSn, Itt, SessionKind, Ttt};
@@ -276,42 +276,6 @@ impl Drop for Session {
             self.target.nexus_lost(nexus);
         }
     }
-}
-
-/// Why a request is not carried out.
-enum Refusal {
-    /// The initiator is told, and the session goes on.
-    Reject(RejectReason),
-    /// The header contradicts itself.
-    Format,
-}
-
-impl From<RejectReason> for Refusal {
-    fn from(reason: RejectReason) -> Self {
-        Self::Reject(reason)
-    }
-}
-
-impl From<Malformed> for Refusal {
-    fn from(_: Malformed) -> Self {
-        Self::Format
-    }
-}
-
-/// Answers with Reject, and counts the PDU.
-fn reject(reason: RejectReason, bhs: &[u8; 48], out: &mut Outbox) {
-    out.counts.header(bhs, Fate::from(reason));
-    send_reject(reason, bhs, out);
-}
-
-/// RFC 7143 §11.17.4: a Reject carries the header of what it rejects.
-fn send_reject(reason: RejectReason, bhs: &[u8; 48], out: &mut Outbox) {
-    let pdu = Reject {
-        reason: reason as u8,
-        numbers: Numbers::default(),
-        data_sn: 0,
-    };
-    out.answer(pdu.encode(), Bytes::copy_from_slice(bhs));
 }
 
 fn cmd_sn(frame: &Frame) -> CmdSn {
