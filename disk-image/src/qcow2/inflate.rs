@@ -46,17 +46,20 @@ fn inflate_zstd(input: &[u8], output: &mut [u8]) -> Option<usize> {
         .set_parameter(DParameter::WindowLogMax(MAX_ZSTD_WINDOW_BITS))
         .ok()?;
     let (mut read, mut written) = (0, 0);
+    let mut is_whole = false;
     while written < output.len() {
         let status = decoder
             .run_on_buffers(input.get(read..)?, output.get_mut(written..)?)
             .ok()?;
         read += status.bytes_read;
         written += status.bytes_written;
+        is_whole = status.remaining == 0;
         if status.bytes_read == 0 && status.bytes_written == 0 {
             break;
         }
     }
-    Some(written)
+    // A frame that goes on is that of more than a cluster. Its checksum, if it has one, stands at its end.
+    is_whole.then_some(written)
 }
 
 #[cfg(test)]
@@ -106,6 +109,10 @@ mod tests {
                 content,
                 "{kind:?}"
             );
+            if kind == Compression::Zstd {
+                let less = inflate(kind, &data, content.len() - 1);
+                assert!(less.is_none(), "a frame of more than a cluster");
+            }
             data[2] ^= 0x55;
             assert_ne!(
                 inflate(kind, &data, content.len()),
@@ -113,6 +120,22 @@ mod tests {
                 "{kind:?} damaged"
             );
         }
+    }
+
+    #[test]
+    fn a_checksum_is_looked_at() {
+        let content = [7; 4096];
+        let mut encoder = zstd::bulk::Compressor::new(3).unwrap();
+        encoder.include_checksum(true).unwrap();
+        let mut data = encoder.compress(&content).unwrap();
+        let length = data.len();
+        assert_eq!(
+            inflate(Compression::Zstd, &data, 4096).as_deref(),
+            Some(&content[..])
+        );
+        data[length - 1] ^= 1;
+        assert_eq!(inflate(Compression::Zstd, &data, 4096), None);
+        assert_eq!(inflate(Compression::Zstd, &data[..length - 4], 4096), None);
     }
 
     #[test]
