@@ -80,6 +80,15 @@ pub(super) enum Found {
     Below(u64),
 }
 
+/// What is known of bytes from an offset on, when the one there cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// So many are lost together; 0 where that is not known.
+    Together(u64),
+    /// It is the next image in the chain that has lost them, as far as so many are its own.
+    Below(u64),
+}
+
 impl Disk {
     /// Opens a disk and its chain. Nothing that lies outside the store is opened, and an image
     /// refers to other files only if someone other than the guest vouched for its format.
@@ -147,13 +156,17 @@ impl Disk {
         }
     }
 
-    /// How many bytes from `offset` on are lost where one of them is, because what a raw image lies in gives them only together; 0
-    /// where that is not known.
+    /// How many bytes from `offset` on are lost, when the one there is: because what an image lies in gives them only together,
+    /// or because they stand in one compressed cluster, or are found by one table. 0 where that is not known. May wait.
     pub fn lost_together_at(&self, offset: u64) -> u64 {
-        match self.layers.as_slice() {
-            [Image::Raw(raw)] => raw.lost_together_at(offset),
-            _ => 0,
+        let mut reach = self.info.size.saturating_sub(offset);
+        for image in &self.layers {
+            match image.lost_at(offset, reach) {
+                Lost::Together(bytes) => return bytes.min(reach),
+                Lost::Below(bytes) => reach = reach.min(bytes),
+            }
         }
+        0
     }
 
     /// Fills `buf` with the bytes at `offset`, all of them or none that may be used.

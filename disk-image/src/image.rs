@@ -1,7 +1,7 @@
 //! One image of a chain, whichever its format.
 
 use crate::check::Flaws;
-use crate::disk::{Found, Wait, shorter};
+use crate::disk::{Found, Lost, Wait, shorter};
 use crate::format::Format;
 use crate::qcow2::Qcow2;
 use crate::raw::Raw;
@@ -94,6 +94,21 @@ impl Image {
             Image::Vhd(vhd) => vhd.check(flaws),
             Image::Vhdx(vhdx) => vhdx.check(flaws),
             Image::Vmdk(vmdk) => vmdk.check(flaws),
+        }
+    }
+
+    /// What is lost together with the byte at `offset`, which cannot be read; `reach` is as far as anybody wants to know.
+    pub(super) fn lost_at(&self, offset: u64, reach: u64) -> Lost {
+        match self {
+            Image::Raw(raw) => Lost::Together(raw.lost_together_at(offset)),
+            Image::Qcow2(qcow2) => qcow2.lost_at(offset, reach),
+            // Not known of these; what is below them is.
+            Image::Vhd(_) | Image::Vhdx(_) | Image::Vmdk(_) => {
+                match self.read_some(offset, &mut [0], reach, Wait::Allowed) {
+                    Ok(Found::Below(bytes)) => Lost::Below(bytes),
+                    Ok(Found::Filled(_)) | Err(_) => Lost::Together(0),
+                }
+            }
         }
     }
 

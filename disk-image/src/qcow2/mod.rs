@@ -22,7 +22,7 @@ use self::entry::{Compressed, Origin};
 pub(super) use self::header::Header;
 pub use self::snapshot::Snapshot;
 use crate::cache::Cache;
-use crate::disk::{Found, Wait, shorter};
+use crate::disk::{Found, Lost, Wait, shorter};
 use crate::error::{Damage, OpenFault};
 use crate::pieces::{Pieces, SLICE_BYTES, Table};
 use crate::store::{Fault, ImageFile};
@@ -136,6 +136,31 @@ impl Qcow2 {
         Ok(Found::Filled(length))
     }
 
+    /// As [`Image::lost_at`](crate::image::Image::lost_at).
+    pub(super) fn lost_at(&self, offset: u64, reach: u64) -> Lost {
+        if offset >= self.header.size {
+            return Lost::Together(0);
+        }
+        let coverage = 1 << self.header.l2_coverage_bits();
+        let slice = (self.slice_bytes() >> self.header.l2_entry_bits()) << self.header.cluster_bits;
+        let to_end_of = |range: u64| Lost::Together(range - offset % range);
+        match self.run(offset, reach, reach, Wait::Allowed) {
+            Ok((Origin::Below, run)) => Lost::Below(run.min(self.header.size - offset)),
+            Ok((Origin::Data(at), run)) => {
+                let file = self.data.as_ref().unwrap_or(&self.file);
+                Lost::Together(file.lost_together_at(at).min(run))
+            }
+            Ok((Origin::Compressed(_), rest)) => Lost::Together(rest),
+            Ok((Origin::Zero, _)) => Lost::Together(0),
+            Err(_) => match self.l2_table(offset, Wait::Allowed) {
+                Err(_) => to_end_of(coverage),
+                Ok(_) if self.slice(offset, Wait::Allowed).is_err() => to_end_of(slice),
+                // The one entry.
+                Ok(_) => to_end_of(self.header.cluster_bytes()),
+            },
+        }
+    }
+
     /// Where the bytes at `offset` come from, and how many do in a row; `wanted` are enough, or
     /// `reach` if that is below.
     fn run(
@@ -145,25 +170,17 @@ impl Qcow2 {
         reach: u64,
         wait: Wait,
     ) -> Result<(Origin, u64), Fault> {
-        let coverage = 1_u64 << self.header.l2_coverage_bits();
-        let entry_bits = self.header.l2_entry_bits();
-        let slice_bytes = SLICE_BYTES.min(self.header.cluster_bytes());
-        let in_table = ((offset % coverage) >> self.header.cluster_bits) << entry_bits;
-        let (slice_at, mut at) = (in_table / slice_bytes * slice_bytes, in_table % slice_bytes);
-        let name = (offset >> self.header.cluster_bits) / (slice_bytes >> entry_bits);
-        let find = || Ok(self.l2_table(offset, wait)?.map(|table| table + slice_at));
-        let slice = self
-            .pieces
-            .leaf(&*self.file, name, slice_bytes, wait, find)?;
-        let Some(slice) = slice else {
+        let Some(slice) = self.slice(offset, wait)? else {
+            let coverage = 1_u64 << self.header.l2_coverage_bits();
             return Ok((Origin::Below, coverage - offset % coverage));
         };
-
+        let (entry_bits, slice_bytes) = (self.header.l2_entry_bits(), self.slice_bytes());
+        let mut at = self.in_l2_table(offset) % slice_bytes;
         let within = offset % self.header.cluster_bytes();
         let first = self.origin(&slice, at, within);
         let (first, mut length) = first.or_else(|entry| {
-            let place = self.l2_table(offset, wait)?.unwrap_or_default() + in_table;
-            Err(self.invalid("L2 entry", place, entry))
+            let table = self.l2_table(offset, wait)?.unwrap_or_default();
+            Err(self.invalid("L2 entry", table + self.in_l2_table(offset), entry))
         })?;
         let wanted = match first {
             Origin::Below => reach,
@@ -184,6 +201,26 @@ impl Qcow2 {
             }
         }
         Ok((first, length))
+    }
+
+    /// The slice of an L2 table with the entry for this byte of the disk; `None` if there is no table.
+    fn slice(&self, offset: u64, wait: Wait) -> Result<Option<Bytes>, Fault> {
+        let slice_bytes = self.slice_bytes();
+        let slice_at = self.in_l2_table(offset) / slice_bytes * slice_bytes;
+        let entries = slice_bytes >> self.header.l2_entry_bits();
+        let name = (offset >> self.header.cluster_bits) / entries;
+        let find = || Ok(self.l2_table(offset, wait)?.map(|table| table + slice_at));
+        self.pieces.leaf(&*self.file, name, slice_bytes, wait, find)
+    }
+
+    fn slice_bytes(&self) -> u64 {
+        SLICE_BYTES.min(self.header.cluster_bytes())
+    }
+
+    /// At which byte of its L2 table the entry for this byte of the disk stands.
+    fn in_l2_table(&self, offset: u64) -> u64 {
+        let coverage = 1_u64 << self.header.l2_coverage_bits();
+        ((offset % coverage) >> self.header.cluster_bits) << self.header.l2_entry_bits()
     }
 
     /// What the entry at byte `at` of a slice says of the byte at `within` its cluster, or the entry

@@ -13,6 +13,7 @@ pub(crate) use crate::oracle::{Numbers, assert_same, content};
 const FOLDER: &str = "point";
 
 /// A store of its own for each test.
+#[derive(Debug)]
 pub(crate) struct Source {
     root: tempfile::TempDir,
 }
