@@ -2,6 +2,10 @@
 # The mount script's unit tests under each Python that it is held to: scripts/pythons.sh [VERSION...].
 # Takes them from pyenv, which installs what is missing (3.6 is in no package registry any more).
 set -euo pipefail
+if [[ ${1-} == -h || ${1-} == --help ]]; then
+    sed -n '2,3s/^# \{0,1\}//p' "$0"
+    exit
+fi
 cd "$(dirname "$0")/.."
 
 # The first and the last that the script is for, and what Debian's oldest and current releases have.
