@@ -27,7 +27,11 @@ def parse_flags(arguments):
         "4 this machine lacks something, 5 mounted in part.",
     )
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--check", action="store_true", help="check this machine and the server, change nothing")
+    what.add_argument(
+        "--check",
+        action="store_true",
+        help="check this machine and the server, with --password-stdin the grant too; change nothing",
+    )
     what.add_argument("--detach", action="store_true", help="mount, then go on in the background")
     what.add_argument("--status", action="store_true", help="show what is mounted and for how long")
     what.add_argument("--unmount", action="store_true", help="close a run of this script on this machine")

@@ -17,7 +17,7 @@ from selfcheck import check_self
 from server import ask_grant, tls_context
 from state import load_state
 from table import duration
-from talk import Talk, ask_secrets
+from talk import Talk, ask_secrets, read_line
 from waiting import full_sentence
 
 SCRIPT_MAX_BYTES = 1 << 20
@@ -52,7 +52,8 @@ def act(host, talk, plan, sealed, flags):
     """Does what the flags ask for."""
     folder = base_folder(flags.into)
     if flags.check:
-        status, found = report_checks(host, talk, plan, folder, flags.overlay_size << 20)
+        password = read_line(0) if flags.password_stdin else None
+        status, found = report_checks(host, talk, plan, folder, flags.overlay_size << 20, sealed, password)
         if talk.as_json:
             word = "checked" if status == DONE else STOP_WORDS[status]
             print_report(word, plan, plan["expires_at"], [], found)

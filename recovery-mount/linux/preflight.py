@@ -11,10 +11,12 @@ from iscsi import foreign_record, record_in_the_way
 from layout import base_name, check_base, free_name
 from leftovers import dead_runs
 from mounting import MODPROBE_TIMEOUT, known
-from outcome import DONE, HOST_LACKS, Stop
+from outcome import DONE, HOST_LACKS, REFUSED, Stop
 from packages import lacking, packages_for, require
-from server import open_tls, tls_context
+from server import ask_grant, open_tls, tls_context
 from state import recorded_grants
+from table import duration
+from unseal import unseal
 
 PROGRAMS = ("iscsiadm", "modprobe", "blkid", "blockdev", "mount", "umount")
 KERNEL_MODULE = "iscsi_tcp"
@@ -40,11 +42,13 @@ def prepare(host, talk, folder):
     host.run(["modprobe", "-q", "--", KERNEL_MODULE], MODPROBE_TIMEOUT)
 
 
-def report_checks(host, talk, plan, folder, overlay_bytes):
+def report_checks(host, talk, plan, folder, overlay_bytes, sealed=None, password=None):
     """--check: what is there, line by line, and what a run would do; changes nothing.
 
+    `password` opens the `sealed` secrets, with which the server is asked about the grant; None if it was not given.
     Returns (the exit status, the same for the report).
     """
+    server = check_server(plan)
     checks = [
         check_root(),
         check_python(),
@@ -56,7 +60,8 @@ def report_checks(host, talk, plan, folder, overlay_bytes):
         check_folder(host, plan, folder),
         check_names(host, plan),
         check_earlier(host),
-        check_server(plan),
+        server,
+        check_grant(plan, sealed, password, server),
     ]
     foreseen = steps(host, plan, folder, missing_programs(host))
     talk.say("Checked:")
@@ -165,6 +170,22 @@ def check_server(plan):
         return Check("Server", DONE, where + ", certificate as pinned")
     except Stop as stop:
         return Check("Server", stop.status, stop.sentence)
+
+
+def check_grant(plan, sealed, password, server):
+    """Whether the grant may still be used, which the server says to its client alone."""
+    if password is None:
+        return Check("Grant", DONE, "not asked about, for that needs its password: --check --password-stdin")
+    secrets = unseal(sealed, plan, password)
+    if secrets is None:
+        return Check("Grant", REFUSED, "Wrong password.")
+    if server.status != DONE:
+        return Check("Grant", DONE, "the password is right; the server cannot be asked")
+    try:
+        expires_at, now = ask_grant(plan, tls_context(plan, "http/1.1", secrets))
+        return Check("Grant", DONE, "the password is right; {} left".format(duration(expires_at - now)))
+    except Stop as stop:
+        return Check("Grant", stop.status, stop.sentence)
 
 
 def is_able(host, each):

@@ -15,6 +15,7 @@ from unittest import mock
 from host import Result
 from main import act
 from outcome import Refused, Stop
+from preflight import report_checks
 from run import Run
 from server import ask_grant, tls_context
 from talk import Talk
@@ -97,6 +98,28 @@ class WholeRun(HostCase):
 
     def end_by(self, number):
         return lambda _status: threading.Timer(0.3, os.kill, (os.getpid(), number)).start()
+
+    def test_a_check_with_the_password_asks_about_the_grant(self):
+        def check(password):
+            secrets = {"right": self.secrets}
+            with mock.patch("preflight.unseal", lambda _sealed, _plan, typed: secrets.get(typed)):
+                status, found = report_checks(self.host, FakeTalk(), self.plan, "/data", 64 << 20, {}, password)
+            line = next(each for each in found["checks"] if each["what"] == "Grant")
+            return status, line["ok"], line["detail"]
+
+        status, ok, detail = check("right")
+        self.assertEqual((status, ok), (0, True), detail)
+        self.assertRegex(detail, "the password is right; [0-9]+ h [0-9]+ min left")
+        self.assertEqual(check("wrong"), (2, False, "Wrong password."))
+        status, ok, detail = check(None)
+        self.assertEqual((status, ok), (0, True))
+        self.assertIn("--check --password-stdin", detail)
+        self.server.answer = ANSWER.replace(b"active", b"revoked")
+        status, ok, detail = check("right")
+        self.assertEqual((status, ok), (2, False))
+        self.assertIn("The grant was revoked", detail)
+        self.server.close()
+        self.assertEqual(check("right"), (3, True, "the password is right; the server cannot be asked"))
 
     def test_mounts_shows_and_closes_by_each_signal(self):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
