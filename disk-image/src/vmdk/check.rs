@@ -1,8 +1,7 @@
 //! What reads of a VMDK do not look at: second copies of grain tables, and grains that share a place.
 
-use super::grains::HOSTED_TABLE_ENTRIES;
 use super::sparse::{Layout, SECTOR, Sparse};
-use super::{Data, Extent, Vmdk, cowd};
+use super::{Data, Extent, Vmdk, cowd, hosted};
 use crate::check::{Flaws, MAX_BLOCKS, sharing};
 use crate::disk::Wait;
 use crate::pieces::Table;
@@ -50,7 +49,7 @@ impl Check<'_, '_> {
                 }
                 // Before a compressed grain stands where it belongs.
                 if !is_compressed {
-                    self.check_places(HOSTED_TABLE_ENTRIES);
+                    self.check_places(hosted::TABLE_ENTRIES);
                 }
             }
             Layout::Cowd => self.check_places(cowd::TABLE_ENTRIES),
@@ -61,8 +60,8 @@ impl Check<'_, '_> {
 
     /// Both directories lead to tables of the same content.
     fn compare_tables(&mut self, redundant: &Table) {
-        let table_bytes = HOSTED_TABLE_ENTRIES * 4;
-        let covered = HOSTED_TABLE_ENTRIES * self.sparse.grain_bytes;
+        let table_bytes = hosted::TABLE_ENTRIES * 4;
+        let covered = hosted::TABLE_ENTRIES * self.sparse.grain_bytes;
         let mut unreadable = false;
         for table in 0..self.sparse.directory.bytes / 4 {
             if !self.flaws.are_wanted() {

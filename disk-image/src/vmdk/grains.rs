@@ -1,14 +1,11 @@
 //! Where grains come from: a directory of tables, all read in slices.
 
 use super::sparse::{Grain, Layout, SECTOR, Sparse};
-use super::{cowd, sesparse};
+use super::{cowd, hosted, sesparse};
 use crate::disk::Wait;
 use crate::error::Damage;
 use crate::pieces::{SLICE_BYTES, Table};
 use crate::store::{Fault, ImageFile};
-
-/// Entries in a grain table of a hosted extent.
-pub(super) const HOSTED_TABLE_ENTRIES: u64 = 512;
 
 /// An extent's tables are there once or twice.
 const COPIES: u64 = 2;
@@ -26,22 +23,22 @@ struct Tables<'a> {
 }
 
 /// What is looked for.
-pub(super) struct Place {
+pub(super) struct Wanted {
     /// The grain.
-    pub(super) index: u64,
+    pub(super) grain: u64,
     /// The byte in it.
     pub(super) within: u64,
     /// Bytes that are enough, and as many as are enough if they are below.
-    pub(super) wanted: u64,
+    pub(super) bytes: u64,
     pub(super) reach: u64,
 }
 
 impl Sparse {
-    /// Where the bytes at a place come from, and how many do in a row.
+    /// Where the wanted bytes come from, and how many do in a row.
     pub(super) fn run(
         &self,
         file: &dyn ImageFile,
-        place: &Place,
+        wanted: &Wanted,
         wait: Wait,
     ) -> Result<(Grain, u64), Fault> {
         match &self.layout {
@@ -62,16 +59,16 @@ impl Sparse {
                 let tables = |directory, copy| Tables {
                     what: "VMDK grain table entry",
                     directory,
-                    entries: HOSTED_TABLE_ENTRIES,
+                    entries: hosted::TABLE_ENTRIES,
                     copy,
                 };
                 let own = tables(&self.directory, 0);
-                let own = self.word_run(file, &own, place, decode, wait);
+                let own = self.word_run(file, &own, wanted, decode, wait);
                 match (own, redundant) {
                     // For the one grain: of the next, the tables that are looked at first may have a good word.
                     (Err(Fault::Damaged { .. }), Some(redundant)) => self
-                        .word_run(file, &tables(redundant, 1), place, decode, wait)
-                        .map(|(grain, run)| (grain, run.min(self.grain_bytes - place.within))),
+                        .word_run(file, &tables(redundant, 1), wanted, decode, wait)
+                        .map(|(grain, run)| (grain, run.min(self.grain_bytes - wanted.within))),
                     (own, _) => own,
                 }
             }
@@ -87,9 +84,9 @@ impl Sparse {
                     entries: cowd::TABLE_ENTRIES,
                     copy: 0,
                 };
-                self.word_run(file, &tables, place, decode, wait)
+                self.word_run(file, &tables, wanted, decode, wait)
             }
-            Layout::Se(areas) => self.se_run(file, areas, place, wait),
+            Layout::Se(areas) => self.se_run(file, areas, wanted, wait),
         }
     }
 
@@ -98,12 +95,12 @@ impl Sparse {
         &self,
         file: &dyn ImageFile,
         tables: &Tables<'_>,
-        place: &Place,
+        wanted: &Wanted,
         decode: impl Fn(u32) -> Option<Grain>,
         wait: Wait,
     ) -> Result<(Grain, u64), Fault> {
         let directory = tables.directory;
-        let in_directory = place.index / tables.entries;
+        let in_directory = wanted.grain / tables.entries;
         let table = || {
             let sector = self.pieces.entry(file, directory, in_directory, wait)?;
             let sector = u32::from_le_bytes(sector);
@@ -122,14 +119,14 @@ impl Sparse {
             let inside = Some(sector).filter(|_| u64::from(sector) * SECTOR < file.size());
             inside.and_then(&decode).ok_or(sector.into())
         };
-        self.table_run(file, tables, place, table, grain, wait)
+        self.table_run(file, tables, wanted, table, grain, wait)
     }
 
     fn se_run(
         &self,
         file: &dyn ImageFile,
         areas: &sesparse::Areas,
-        place: &Place,
+        wanted: &Wanted,
         wait: Wait,
     ) -> Result<(Grain, u64), Fault> {
         let tables = Tables {
@@ -139,7 +136,7 @@ impl Sparse {
             copy: 0,
         };
         let directory = tables.directory;
-        let in_directory = place.index / tables.entries;
+        let in_directory = wanted.grain / tables.entries;
         let table = || {
             let entry = self.pieces.entry(file, directory, in_directory, wait)?;
             let entry = u64::from_le_bytes(entry);
@@ -152,35 +149,35 @@ impl Sparse {
             let entry = u64::from_le_bytes(entry);
             sesparse::grain(entry, areas).ok_or(entry)
         };
-        self.table_run(file, &tables, place, table, grain, wait)
+        self.table_run(file, &tables, wanted, table, grain, wait)
     }
 
     /// A run by tables with entries of `N` bytes: `table` says where the one stands that describes
-    /// the place, `grain` what an entry says, or the entry if it is not valid.
+    /// the wanted grain, `grain` what an entry says, or the entry if it is not valid.
     fn table_run<const N: usize>(
         &self,
         file: &dyn ImageFile,
         tables: &Tables<'_>,
-        place: &Place,
+        wanted: &Wanted,
         table: impl Fn() -> Result<Option<u64>, Fault>,
         grain: impl Fn([u8; N]) -> Result<Grain, u64>,
         wait: Wait,
     ) -> Result<(Grain, u64), Fault> {
         let in_slice = tables.entries.min(SLICE_BYTES / N as u64);
-        let in_table = place.index % tables.entries;
+        let in_table = wanted.grain % tables.entries;
         let slice_at = in_table / in_slice * in_slice * N as u64;
-        let name = place.index / in_slice * COPIES + tables.copy;
+        let name = wanted.grain / in_slice * COPIES + tables.copy;
         let find = || Ok(table()?.map(|at| at.saturating_add(slice_at)));
         let slice = self
             .pieces
             .leaf(file, name, in_slice * N as u64, wait, find)?;
         let Some(slice) = slice else {
-            return Ok(self.no_table(place, tables.entries));
+            return Ok(self.no_table(wanted, tables.entries));
         };
         let entries = slice.as_chunks().0.iter();
-        let from = usize::try_from(place.index % in_slice).unwrap_or(usize::MAX);
+        let from = usize::try_from(wanted.grain % in_slice).unwrap_or(usize::MAX);
         let grains = entries.skip(from).map(|entry| grain(*entry));
-        self.row(grains, place).or_else(|entry| {
+        self.row(grains, wanted).or_else(|entry| {
             let at = table()?.unwrap_or_default();
             let at = at.saturating_add(in_table * N as u64);
             Err(invalid(file, tables.what, at, entry))
@@ -188,24 +185,24 @@ impl Sparse {
     }
 
     /// A directory entry without a table: nothing that it describes is here.
-    fn no_table(&self, place: &Place, per_table: u64) -> (Grain, u64) {
-        let grains = per_table - place.index % per_table;
-        (Grain::Below, grains * self.grain_bytes - place.within)
+    fn no_table(&self, wanted: &Wanted, per_table: u64) -> (Grain, u64) {
+        let grains = per_table - wanted.grain % per_table;
+        (Grain::Below, grains * self.grain_bytes - wanted.within)
     }
 
     /// How far the first of these grains goes on, or the entry that is not valid for it.
     fn row(
         &self,
         mut grains: impl Iterator<Item = Result<Grain, u64>>,
-        place: &Place,
+        wanted: &Wanted,
     ) -> Result<(Grain, u64), u64> {
         let first = grains.next().ok_or(0_u64)??;
-        let wanted = match first {
-            Grain::Below => place.reach,
-            _ => place.wanted,
+        let enough = match first {
+            Grain::Below => wanted.reach,
+            _ => wanted.bytes,
         };
         let mut end = self.grain_bytes;
-        while end - place.within < wanted {
+        while end - wanted.within < enough {
             let goes_on = match (first, grains.next()) {
                 (Grain::Below, Some(Ok(Grain::Below))) | (Grain::Zero, Some(Ok(Grain::Zero))) => {
                     true
@@ -219,7 +216,7 @@ impl Sparse {
             }
             end += self.grain_bytes;
         }
-        Ok((first, end - place.within))
+        Ok((first, end - wanted.within))
     }
 }
 

@@ -3,6 +3,8 @@
 //! Source: VMware "Virtual Disk Format", version 5.0, "Hosted Sparse Extents" and
 //! "Stream-Optimized Compressed Sparse Extents".
 
+use std::sync::Arc;
+
 use tracing::warn;
 
 use super::sparse::{Layout, SECTOR, Sparse, check_table, grain_bytes};
@@ -11,7 +13,6 @@ use crate::error::OpenFault;
 use crate::field::{byte, bytes, damaged, le16, le32, le64};
 use crate::pieces::{Pieces, Table};
 use crate::store::ImageFile;
-use std::sync::Arc;
 
 pub(super) const MAGIC: &[u8] = b"KDMV";
 
@@ -24,7 +25,7 @@ const AT_END: u64 = u64::MAX;
 const FOOTER_FROM_END: u64 = 1024;
 
 /// Entries in a grain table, always.
-const TABLE_ENTRIES: u64 = 512;
+pub(super) const TABLE_ENTRIES: u64 = 512;
 
 const ENTRY_BYTES: u64 = 4;
 

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::grains::Place;
+use super::grains::Wanted;
 use super::sesparse;
 use crate::disk::{Found, Wait, shorter};
 use crate::error::{Damage, OpenFault};
@@ -108,21 +108,21 @@ impl Sparse {
         reach: u64,
         wait: Wait,
     ) -> Result<Found, Fault> {
-        let place = Place {
-            index: offset / self.grain_bytes,
+        let wanted = Wanted {
+            grain: offset / self.grain_bytes,
             within: offset % self.grain_bytes,
-            wanted: buf.len() as u64,
+            bytes: buf.len() as u64,
             reach,
         };
-        let (grain, run) = self.run(file, &place, wait)?;
+        let (grain, run) = self.run(file, &wanted, wait)?;
         let part = buf.get_mut(..shorter(buf.len(), run)).unwrap_or_default();
         match grain {
             Grain::Below => return Ok(Found::Below(run)),
             Grain::Zero => part.fill(0),
-            Grain::At(at) => file.read_exact_at(at.saturating_add(place.within), part, wait)?,
+            Grain::At(at) => file.read_exact_at(at.saturating_add(wanted.within), part, wait)?,
             Grain::Compressed(at) => {
-                let grain = self.decompressed(file, at, place.index, wait)?;
-                let within = usize::try_from(place.within).unwrap_or(usize::MAX);
+                let grain = self.decompressed(file, at, wanted.grain, wait)?;
+                let within = usize::try_from(wanted.within).unwrap_or(usize::MAX);
                 let bytes = grain.get(within..).and_then(|rest| rest.get(..part.len()));
                 let fault = || file.fault(Damage::Compressed { at });
                 part.copy_from_slice(bytes.ok_or_else(fault)?);
