@@ -62,29 +62,26 @@ fn last_part(name: &str) -> Option<&str> {
 impl Identity {
     /// Whether an image is the one that was meant.
     pub(crate) fn check(&self, found: &Image) -> Result<(), OpenFault> {
-        let (wanted, is) = match (self, found) {
+        let (is_it, wanted, found) = match (self, found) {
             (Identity::DataWrite(wanted), Image::Vhdx(vhdx)) => {
                 let is = vhdx.data_write();
-                if wanted.contains(&is) {
-                    return Ok(());
-                }
-                (format!("{wanted:?}"), is.to_string())
+                (wanted.contains(&is), format!("{wanted:?}"), is.to_string())
             }
-            (Identity::UniqueId(wanted), Image::Vhd(vhd)) if *wanted == vhd.id() => return Ok(()),
             (Identity::UniqueId(wanted), Image::Vhd(vhd)) => {
-                (wanted.to_string(), vhd.id().to_string())
+                let is = vhd.id();
+                (*wanted == is, wanted.to_string(), is.to_string())
             }
             (Identity::ContentId(wanted), Image::Vmdk(vmdk)) => {
                 let is = vmdk.content_id();
-                if *wanted == is {
-                    return Ok(());
-                }
-                (format!("{wanted:08x}"), format!("{is:08x}"))
+                (*wanted == is, format!("{wanted:08x}"), format!("{is:08x}"))
             }
             // A parent has the format of its child.
             _ => return Ok(()),
         };
-        Err(OpenFault::OtherParent { wanted, found: is })
+        match is_it {
+            true => Ok(()),
+            false => Err(OpenFault::OtherParent { wanted, found }),
+        }
     }
 }
 

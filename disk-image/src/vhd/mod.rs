@@ -2,7 +2,8 @@
 //!
 //! A fixed image is the disk's bytes and a footer. The others find the disk's blocks through one
 //! table, which is read in slices; before each block stands a bitmap that says for each sector of
-//! a differencing image whether it stands here or below.
+//! a differencing image whether it stands here or below. Of a dynamic one it says which sectors were
+//! ever written to, and is not looked at: the others are zeros all the same, and not every writer keeps it.
 //!
 //! Source: "Virtual Hard Disk Image Format Specification", version 1.0.
 

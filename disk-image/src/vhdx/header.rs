@@ -23,9 +23,8 @@ const LOG_VERSION: u16 = 0;
 pub(super) const MEBIBYTE: u64 = 1 << 20;
 
 /// What the current copy says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Header {
-    sequence: u64,
     /// Changes whenever the disk's content does: a child remembers it.
     pub(super) data_write: Guid,
     /// A log that was not yet carried out.
@@ -142,7 +141,6 @@ fn check(header: &Copy, file_bytes: u64) -> Result<Header, OpenFault> {
         Some(log)
     };
     Ok(Header {
-        sequence: header.sequence,
         data_write: header.data_write,
         log,
         log_region: Region {

@@ -253,40 +253,13 @@ impl Entry {
         descriptor: &[u8; DESCRIPTOR_BYTES],
         mut sector: [u8; SECTOR],
     ) -> Option<Box<[u8; SECTOR]>> {
-        let [
-            _,
-            _,
-            _,
-            _,
-            s,
-            t,
-            u,
-            v,
-            first @ ..,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-        ] = descriptor;
+        let last: [u8; 4] = bytes(descriptor, 4).ok()?;
+        let first: [u8; 8] = bytes(descriptor, 8).ok()?;
         let high = u64::from(le32(&sector, 4).ok()?);
         let low = u64::from(le32(&sector, SECTOR - 4).ok()?);
         (sector.starts_with(b"data") && high << 32 | low == self.sequence).then_some(())?;
-        sector.get_mut(..8)?.copy_from_slice(first);
-        sector
-            .get_mut(SECTOR - 4..)?
-            .copy_from_slice(&[*s, *t, *u, *v]);
+        sector.get_mut(..8)?.copy_from_slice(&first);
+        sector.get_mut(SECTOR - 4..)?.copy_from_slice(&last);
         Some(Box::new(sector))
     }
 }
