@@ -16,7 +16,8 @@ const MOST_AT_ONCE: usize = 128 << 10;
 /// Opens and reads the disk that the input makes of one of these.
 ///
 /// A disk opens or not; a read gives its bytes or names the first bad one in its range; what was read is the
-/// same when it is read again, in pieces, and without waiting. Without changes it is what was written.
+/// same when it is read again, in pieces, and without waiting, and when somebody else reads it from the end on, who has
+/// read nothing yet. Without changes it is what was written.
 pub fn check(disks: &[store::Disk], input: &[u8]) {
     let Some((choice, changes)) = input.split_first() else {
         return;
@@ -63,6 +64,8 @@ fn read(
             return;
         }
     };
+    let other = Disk::open(memory, file, &Arc::new(Cache::new(1 << 20)));
+    let other = other.expect("it was opened before");
     let size = disk.info().size;
     assert!(size > 0 && size <= 64 << 40 && size.is_multiple_of(disk.info().sector_size.into()));
     if is_good {
@@ -76,34 +79,44 @@ fn read(
     for from in [0, size / 2, size - whole.len() as u64] {
         let from = from.min(size - whole.len() as u64);
         match disk.read_at(from, &mut whole, Wait::Allowed) {
-            Ok(()) => same(&disk, from, &whole),
+            Ok(()) => same(&disk, &other, from, &whole),
             Err(ReadError::Damaged { offset, .. }) => {
                 assert!((from..from + whole.len() as u64).contains(&offset));
                 let good = &mut whole[..(offset - from) as usize];
                 disk.read_at(from, good, Wait::Allowed)
                     .expect("it is said to be good");
+                same(&disk, &other, from, good);
             }
             Err(error) => panic!("{error}"),
         }
     }
 }
 
-/// Pieces whose ends fit no sector.
-fn same(disk: &Disk, from: u64, whole: &[u8]) {
-    let mut piece = [0; 1777];
-    let mut at = 0;
-    while at < whole.len() {
-        let piece = &mut piece[..(whole.len() - at).min(1777)];
-        let offset = from + at as u64;
-        match disk.read_at(offset, piece, Wait::Never) {
-            Ok(()) => assert!(*piece == whole[at..at + piece.len()], "without waiting"),
-            Err(ReadError::WouldBlock) => {}
-            Err(error) => panic!("{error}"),
-        }
-        disk.read_at(offset, piece, Wait::Allowed)
-            .expect("it was good");
-        assert!(*piece == whole[at..at + piece.len()], "a piece at {offset}");
-        // Spread over the range: each piece costs more than what is in it.
-        at += piece.len() + whole.len() / 16;
+/// Bytes of a piece: its ends fit no sector.
+const PIECE: usize = 1777;
+
+fn same(disk: &Disk, other: &Disk, from: u64, whole: &[u8]) {
+    // Spread over the range: each piece costs more than what is in it.
+    let places = (0..whole.len()).step_by(PIECE + whole.len() / 16);
+    for at in places.clone() {
+        same_piece(disk, from, whole, at);
     }
+    for at in places.rev() {
+        same_piece(other, from, whole, at);
+    }
+}
+
+fn same_piece(disk: &Disk, from: u64, whole: &[u8], at: usize) {
+    let expected = &whole[at..whole.len().min(at + PIECE)];
+    let mut piece = [0; PIECE];
+    let piece = &mut piece[..expected.len()];
+    let offset = from + at as u64;
+    match disk.read_at(offset, piece, Wait::Never) {
+        Ok(()) => assert!(piece == expected, "without waiting, at {offset}"),
+        Err(ReadError::WouldBlock) => {}
+        Err(error) => panic!("{error}"),
+    }
+    disk.read_at(offset, piece, Wait::Allowed)
+        .expect("it was good");
+    assert!(piece == expected, "a piece at {offset}");
 }

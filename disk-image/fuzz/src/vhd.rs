@@ -35,9 +35,11 @@ fn template(name: &'static str, content: Vec<u8>) -> Template {
 pub fn disks() -> Vec<Disk> {
     let mut fixed = pattern(1);
     fixed.extend(footer(2, BYTES as u64, [1; 16]));
-    let mut base = Image::new(BYTES, BLOCK);
+    // Shorter than its child, by no whole number of blocks.
+    let below = &pattern(2)[..BYTES - 5 * 512];
+    let mut base = Image::new(below.len(), BLOCK);
     base.id = [2; 16];
-    base.put(0, &pattern(2));
+    base.put(0, below);
     let mut child = Image::new(BYTES, BLOCK / 2);
     child.parent = Some(Parent {
         id: [2; 16],
@@ -47,7 +49,8 @@ pub fn disks() -> Vec<Disk> {
             (*b"MacX", b"file://./x.vhd".to_vec()),
         ],
     });
-    let mut expected = pattern(2);
+    let mut expected = below.to_vec();
+    expected.resize(BYTES, 0);
     for at in [512, 20 << 10, 40 << 10] {
         child.put(at, &[7; 1536]);
         expected[at..at + 1536].fill(7);

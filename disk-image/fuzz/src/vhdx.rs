@@ -70,9 +70,11 @@ pub fn disks() -> Vec<Disk> {
     for at in HEADERS {
         pending[at..at + 4096].copy_from_slice(&image.header(9, LOG_GUID));
     }
-    let mut base = Image::new(MIB, 4096, 1 << 20);
+    // Shorter than its child.
+    let below = &pattern(2)[..MIB - 5 * 4096];
+    let mut base = Image::new(below.len(), 4096, 1 << 20);
     base.data_write = [2; 16];
-    base.put(0, &pattern(2));
+    base.put(0, below);
     let mut child = Image::new(MIB, 4096, 1 << 20);
     child.child_of(
         [2; 16],
@@ -81,21 +83,23 @@ pub fn disks() -> Vec<Disk> {
             ("volume_path", r"\\?\Volume{1}\x.vhdx"),
         ],
     );
-    let mut expected = pattern(2);
+    let mut expected = below.to_vec();
+    expected.resize(MIB, 0);
     for at in [4096, 200 << 10, 900 << 10] {
         child.put(at, &[7; 12288]);
         expected[at..at + 12288].fill(7);
     }
+    let mut child = template("disk.vhdx", child.bytes());
+    // The entry of its bitmap, behind those of the 32768 blocks of the first chunk, and the bitmap, which the writer puts last.
+    let (entry, bitmap) = (BAT_AT + 32768 * 8, child.content.len() - MIB);
+    child.places.extend([entry..entry + 8, bitmap..bitmap + 32]);
     vec![
         Disk {
             files: vec![template("disk.vhdx", pending)],
             expected: pattern(1),
         },
         Disk {
-            files: vec![
-                template("disk.vhdx", child.bytes()),
-                template("base.vhdx", base.bytes()),
-            ],
+            files: vec![child, template("base.vhdx", base.bytes())],
             expected,
         },
     ]

@@ -1,7 +1,7 @@
 //! VMDK images to begin with.
 
 use crate::store::{Disk, Template};
-use crate::vmdk_writer::{Grain, cowd, descriptor, sesparse};
+use crate::vmdk_writer::{Grain, cowd, descriptor, hosted, sesparse};
 
 const BYTES: usize = 64 << 10;
 const SECTORS: usize = BYTES / 512;
@@ -42,7 +42,7 @@ fn zlib(content: &[u8]) -> Vec<u8> {
 /// One file with its descriptor inside; every other grain is there.
 fn monolithic(is_stream: bool) -> (Vec<u8>, Vec<u8>) {
     let mut expected = pattern(3);
-    let (directory, redundant, table) = (24 << 9, 25 << 9, 26 << 9);
+    let (directory, redundant, table, copy) = (24 << 9, 25 << 9, 26 << 9, 30 << 9);
     let mut file = vec![0; 40 << 9];
     file[..4].copy_from_slice(b"KDMV");
     put(&mut file, 4, 3_u32.to_le_bytes());
@@ -68,16 +68,17 @@ fn monolithic(is_stream: bool) -> (Vec<u8>, Vec<u8>) {
         &["RW 128 SPARSE \"disk.vmdk\""],
     );
     file[512..512 + text.len()].copy_from_slice(text.as_bytes());
-    for at in [directory, redundant] {
-        put_sector(&mut file, at, table);
-    }
+    put_sector(&mut file, directory, table);
+    put_sector(&mut file, redundant, copy);
     for (index, grain) in expected.chunks_mut(GRAIN).enumerate() {
         if index % 2 == 1 {
             grain.fill(0);
             continue;
         }
         let at = file.len();
-        put_sector(&mut file, table + index * 4, at);
+        for table in [table, copy] {
+            put_sector(&mut file, table + index * 4, at);
+        }
         if is_stream {
             let data = zlib(grain);
             file.extend((index as u64 * GRAIN as u64 / 512).to_le_bytes());
@@ -110,7 +111,74 @@ fn template(name: &'static str, content: Vec<u8>, places: &[(usize, usize)]) -> 
     }
 }
 
-/// In one file; a stream; flat, COWD and seSparse on each other.
+/// Of extents that end where no grain does, over a shorter one; what is written at a place is in the child.
+fn split() -> Disk {
+    let grains = |bytes: usize, seed: usize| -> Vec<Grain> {
+        let grain = |n: usize| match (n + seed) % 4 {
+            0 => Grain::Zero,
+            1 | 2 => Grain::Here(vec![(n + seed) as u8; bytes]),
+            _ => Grain::Below,
+        };
+        (0..6).map(grain).collect()
+    };
+    let sectors: Vec<Option<Vec<u8>>> = (0..20)
+        .map(|n| (n % 3 == 0).then(|| vec![n as u8 + 100; 512]))
+        .collect();
+    let below = pattern(6)[..70 * 512].to_vec();
+    let mut expected = below.clone();
+    let lines = [
+        "RW 45 SPARSE \"one.vmdk\"",
+        "RW 3 ZERO",
+        "RW 17 VMFSSPARSE \"two.vmdk\"",
+        "RW 41 SESPARSE \"three.vmdk\"",
+        "RW 2 FLAT \"below.bin\" 1",
+    ];
+    expected.resize(108 * 512, 0);
+    let parts = [(0, 45, grains(4096, 1)), (65, 41, grains(4096, 2))];
+    for (first, count, grains) in &parts {
+        let part = &mut expected[first * 512..(first + count) * 512];
+        for (grain, part) in grains.iter().zip(part.chunks_mut(4096)) {
+            match grain {
+                Grain::Here(content) => part.copy_from_slice(&content[..part.len()]),
+                Grain::Zero | Grain::Unmapped => part.fill(0),
+                Grain::Below => {}
+            }
+        }
+    }
+    expected[45 * 512..48 * 512].fill(0);
+    for (n, sector) in sectors.iter().enumerate().take(17) {
+        if let Some(content) = sector {
+            expected[(48 + n) * 512..(49 + n) * 512].copy_from_slice(content);
+        }
+    }
+    expected[106 * 512..108 * 512].copy_from_slice(&below[512..3 * 512]);
+    let [one, three] = parts.map(|(_, _, grains)| grains);
+    let top = descriptor("custom", 2, Some((1, "base.vmdk")), &lines);
+    let base = descriptor("custom", 1, None, &["RW 70 FLAT \"below.bin\" 0"]);
+    let header = &[
+        (0, 220),
+        (512, 40),
+        (2048, 16),
+        (2560, 64),
+        (4096, 16),
+        (4608, 256),
+    ];
+    // Directory and tables, twice.
+    let tables = &[(0, 80), (512, 8), (1024, 24), (3072, 8), (3584, 24)];
+    Disk {
+        files: vec![
+            template("disk.vmdk", top.into_bytes(), &[(0, 600)]),
+            template("one.vmdk", hosted(4096, &one), tables),
+            template("two.vmdk", cowd(&sectors), header),
+            template("three.vmdk", sesparse(&three), header),
+            template("base.vmdk", base.into_bytes(), &[(0, 600)]),
+            template("below.bin", below, &[]),
+        ],
+        expected,
+    }
+}
+
+/// In one file; a stream; flat, COWD and seSparse on each other; all kinds of extents beside each other.
 pub fn disks() -> Vec<Disk> {
     let mut disks: Vec<Disk> = [false, true]
         .map(|is_stream| {
@@ -119,7 +187,9 @@ pub fn disks() -> Vec<Disk> {
                 (0, 80),
                 (512, 400),
                 (24 << 9, 8),
+                (25 << 9, 8),
                 (26 << 9, 64),
+                (30 << 9, 64),
                 (40 << 9, 40),
                 (content.len() - 1024, 80),
             ];
@@ -185,5 +255,6 @@ pub fn disks() -> Vec<Disk> {
         ],
         expected,
     });
+    disks.push(split());
     disks
 }
