@@ -75,7 +75,6 @@ pub(crate) fn open(
     };
     let own = Reference::own(disk);
     let (top, mut next) = open_image(place, &own)?;
-    let info = describe(disk, &top).map_err(|fault| own.explain(fault))?;
     let mut layers = vec![top];
     while let Some(reference) = next {
         let (image, below) = open_image(place, &reference)?;
@@ -91,6 +90,7 @@ pub(crate) fn open(
         layers.push(image);
         next = below;
     }
+    let info = describe(disk, &layers).map_err(|fault| own.explain(fault))?;
     Ok(Disk::new(info, layers, held))
 }
 
@@ -134,8 +134,9 @@ impl Reference {
     }
 }
 
-fn describe(disk: &DiskFile, image: &Image) -> Result<DiskInfo, OpenFault> {
-    let sector_size = match (disk.sector_size, image.sector_size()) {
+fn describe(disk: &DiskFile, layers: &[Image]) -> Result<DiskInfo, OpenFault> {
+    let (image, below) = layers.split_first().ok_or(OpenFault::Empty)?;
+    let sector_size = match (disk.sector_size, image.sector_size(below)) {
         (Some(stated), Some(image)) if stated != image => {
             return Err(OpenFault::OtherSectors { stated, image });
         }

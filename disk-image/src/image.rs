@@ -54,13 +54,16 @@ impl Image {
             || self.data_files().any(|file| file.gains_by_reading_ahead())
     }
 
-    /// Bytes in a logical sector, if the image says so.
-    pub(super) fn sector_size(&self) -> Option<u32> {
+    /// Bytes in a logical sector, if the image says so, or those that it is based on do.
+    pub(super) fn sector_size(&self, below: &[Image]) -> Option<u32> {
         match self {
             Image::Raw(_) | Image::Qcow2(_) => None,
             Image::Vhd(_) => Some(vhd::SECTOR_BYTES),
-            Image::Vmdk(_) => Some(vmdk::SECTOR_BYTES),
             Image::Vhdx(vhdx) => Some(vhdx.sector_bytes()),
+            Image::Vmdk(vmdk) => vmdk.sector_bytes().or_else(|| match below.split_first() {
+                Some((parent, below)) => parent.sector_size(below),
+                None => Some(vmdk::SECTOR_BYTES),
+            }),
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Descriptor {
     /// Changes when the disk is written to for the first time after it was opened.
     pub(super) content_id: u32,
     pub(super) parent: Option<ParentLine>,
+    /// Bytes in a logical sector, if that is stated.
+    pub(super) sector_bytes: Option<u32>,
     pub(super) extents: Vec<ExtentLine>,
 }
 
@@ -72,6 +74,7 @@ impl Descriptor {
         let mut parent_id = NO_PARENT;
         let mut parent_name = None;
         let mut virtualbox_parent = None;
+        let mut sector_bytes = None;
         let mut extents = Vec::new();
         for line in text.lines().map(str::trim) {
             if line.starts_with('#') {
@@ -90,6 +93,7 @@ impl Descriptor {
                     "CID" => content_id = Some(number(value)?),
                     "parentCID" => parent_id = number(value)?,
                     "parentFileNameHint" => parent_name = Some(value.trim_matches('"').to_owned()),
+                    "ddb.logicalSectorSize" => sector_bytes = Some(sector_size(value)?),
                     "ddb.uuid.parent" => virtualbox_parent = Some(value),
                     // The extents are what they would be otherwise, and hold nothing that the guest wrote.
                     "encryptionKeys" => return Err(OpenFault::Encrypted),
@@ -114,8 +118,19 @@ impl Descriptor {
             content_id: content_id
                 .ok_or_else(|| damaged("the VMDK descriptor has no CID".to_owned()))?,
             parent,
+            sector_bytes,
             extents,
         })
+    }
+}
+
+fn sector_size(value: &str) -> Result<u32, OpenFault> {
+    match value.trim_matches('"') {
+        "512" => Ok(512),
+        "4096" => Ok(4096),
+        other => Err(OpenFault::Unsupported(format!(
+            "a VMDK with sectors of {other} bytes"
+        ))),
     }
 }
 

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use self::descriptor::{Descriptor, ExtentKind, ExtentLine, MAX_DESCRIPTOR_BYTES, ParentLine};
 pub(crate) use self::extents::Parts;
 use self::extents::{Data, Extent};
-use self::sparse::Sparse;
+use self::sparse::{SECTOR, Sparse};
 use crate::cache::Cache;
 use crate::disk::{Found, Wait, shorter};
 use crate::error::{OpenError, OpenFault};
@@ -28,7 +28,7 @@ use crate::field::damaged;
 use crate::parent::{Identity, Parent, windows_names};
 use crate::store::{Fault, ImageFile};
 
-/// Bytes in a sector, always.
+/// Bytes in a logical sector where no descriptor says otherwise.
 pub(crate) const SECTOR_BYTES: u32 = 512;
 
 /// How files that belong to a VMDK begin.
@@ -63,6 +63,7 @@ pub(crate) struct Vmdk {
     file: Box<dyn ImageFile>,
     size: u64,
     content_id: u32,
+    sector_bytes: Option<u32>,
     /// In the disk's order, without gaps.
     extents: Vec<Extent>,
 }
@@ -101,6 +102,7 @@ pub(crate) fn open(
     let vmdk = Vmdk {
         size,
         content_id: descriptor.content_id,
+        sector_bytes: descriptor.sector_bytes,
         extents,
         file,
     };
@@ -149,7 +151,7 @@ fn open_monolithic(
 /// Bytes of a disk in its only extent. The header may have them rounded up to whole grains: VirtualBox writes it so, and has
 /// the disk's size in the descriptor. Where they differ by more, which of the two is right nobody knows.
 fn only_extent_bytes(line: &ExtentLine, sparse: &Sparse) -> Result<u64, OpenFault> {
-    let bytes = line.sectors.checked_mul(SECTOR_BYTES.into());
+    let bytes = line.sectors.checked_mul(SECTOR);
     let is_it = |bytes: &u64| {
         let beyond = sparse.capacity.checked_sub(*bytes);
         beyond.is_some_and(|beyond| beyond < sparse.grain_bytes)
@@ -207,6 +209,11 @@ impl Vmdk {
     /// Bytes in the disk.
     pub(crate) fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Bytes in a logical sector, if its descriptor says so. Those of deltas need not.
+    pub(crate) fn sector_bytes(&self) -> Option<u32> {
+        self.sector_bytes
     }
 
     /// What a child remembers of it.

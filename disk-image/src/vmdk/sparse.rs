@@ -14,7 +14,7 @@ use crate::field::damaged;
 use crate::pieces::{Pieces, Table};
 use crate::store::{Fault, ImageFile};
 
-/// Bytes in a sector, always.
+/// Bytes in a sector, always: the unit of extents, grains and places, whatever the guest's sectors are.
 pub(super) const SECTOR: u64 = 512;
 
 /// Sectors in a grain, at most: it is what is decompressed at one time.

@@ -109,7 +109,7 @@ fn vhd() {
         let (source, mut model) = (Source::new(), Model::new(seed));
         let layers = 1 + model.below(4);
         for layer in 0..layers {
-            let sectors = 1 + model.one_of(&[900, 3000, 5000]) + model.below(200);
+            let sectors = 1 + model.one_of(&[900, 3000, 9000]) + model.below(200);
             model.begin(sectors * SECTOR);
             let block = model.one_of(&[4 << 10, 8 << 10, 64 << 10, 2 << 20]);
             let mut image = vhd_writer::Image::new(sectors * SECTOR, block);

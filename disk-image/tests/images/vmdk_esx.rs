@@ -93,6 +93,34 @@ fn deltas_of_esx() {
     assert!(view == expected, "seSparse: QEMU's view");
 }
 
+/// A disk of a virtual NVMe drive may have sectors of 4096 bytes; extents count in 512 all the same.
+#[test]
+fn sectors_of_4096_bytes() {
+    let source = Source::new();
+    source.write("disk-flat.vmdk", content(MIB, 104));
+    source.write("delta.bin", cowd(&vec![None; 2048]));
+    let flat = descriptor("vmfs", 7, None, &["RW 2048 VMFS \"disk-flat.vmdk\""]);
+    for (stated, expected) in [("", 512), ("512", 512), ("4096", 4096)] {
+        let line = match stated {
+            "" => String::new(),
+            bytes => format!("ddb.logicalSectorSize = \"{bytes}\"\n"),
+        };
+        source.write("disk.vmdk", format!("{flat}{line}"));
+        let parent = Some((7, "disk.vmdk"));
+        let delta = "RW 2048 VMFSSPARSE \"delta.bin\"";
+        let text = descriptor("vmfsSparse", 8, parent, &[delta]);
+        source.write("disk-000001.vmdk", text);
+        for name in ["disk.vmdk", "disk-000001.vmdk"] {
+            let disk = source.disk(name);
+            assert_eq!(disk.info().sector_size, expected, "{name}: {stated:?}");
+            assert_same(&disk, &content(MIB, 104), name);
+        }
+    }
+    let line = "ddb.logicalSectorSize = \"520\"\n";
+    source.write("disk.vmdk", format!("{flat}{line}"));
+    assert!(source.refusal("disk.vmdk").contains("520"));
+}
+
 /// More grains than one table holds, and numbers that need both parts of an entry.
 #[test]
 fn large_sesparse() {
