@@ -6,6 +6,7 @@
     reason = "the tests make the files and look at them"
 )]
 
+mod bitmaps;
 mod chains;
 mod changes;
 mod damage;
@@ -35,4 +36,5 @@ mod vhdx_writer;
 mod vmdk;
 mod vmdk_damage;
 mod vmdk_esx;
+mod vmdk_products;
 mod vmdk_writer;

@@ -192,30 +192,6 @@ fn differencing() {
     assert!(source.refusal("top").contains("depends on another file"));
 }
 
-/// A bitmap is read 4096 bytes at a time: 16 MiB of the disk.
-#[test]
-fn blocks_of_more_sectors_than_are_read_of_a_bitmap() {
-    let source = Source::new();
-    let mut expected = content(33 * MIB, 85);
-    let mut file = expected.clone();
-    file.extend(footer(2, 33 * MIB as u64, [0xb0; 16]));
-    source.write("base.vhd", &file);
-    let mut child = child("base.vhd", &[]);
-    child.size = 33 * MIB;
-    child.block = 32 << 20;
-    child.sectors = vec![None; 33 * MIB / 512];
-    for (at, bytes) in [
-        (16 * MIB - 1024, 2048),
-        (17 * MIB, 9000 * 512),
-        (32 * MIB, 512),
-    ] {
-        child.put(at, &content(bytes, 86));
-        expected[at..at + bytes].copy_from_slice(&content(bytes, 86));
-    }
-    child.save(&source.file("child.vhd"));
-    assert_same(&source.disk("child.vhd"), &expected, "32 MiB");
-}
-
 #[test]
 fn differencing_over_a_fixed_image() {
     let source = Source::new();
