@@ -34,13 +34,13 @@ struct Relation {
     port: InitiatorPort,
     /// Bit n: a unit attention waits in logical unit n. Lets a read pass without the lock.
     waiting: [AtomicU64; 4],
-    /// How often the commands of this nexus in each logical unit were ended.
-    aborts: [AtomicU32; 256],
+    /// How often the commands of this nexus to each number were ended; the last one is for what is no number.
+    aborts: [AtomicU32; 257],
 }
 
 impl Nexus {
     pub(super) fn new(id: u64, port: InitiatorPort) -> Self {
-        let (waiting, aborts) = (Default::default(), [const { AtomicU32::new(0) }; 256]);
+        let (waiting, aborts) = (Default::default(), [const { AtomicU32::new(0) }; 257]);
         Self(Arc::new(Relation {
             id,
             port,
@@ -66,15 +66,25 @@ impl Nexus {
     /// an answer (TAS is zero) when the count is no longer what it was when the command came.
     #[must_use]
     pub fn aborts(&self, lun: Lun) -> u32 {
+        let [numbers @ .., others] = &self.0.aborts;
         let counter = lun
             .number()
-            .and_then(|number| self.0.aborts.get(usize::from(number)));
-        counter.map_or(0, |counter| counter.load(Ordering::Acquire))
+            .and_then(|number| numbers.get(usize::from(number)));
+        counter.unwrap_or(others).load(Ordering::Acquire)
     }
 
     pub(super) fn abort(&self, number: u8) {
         if let Some(counter) = self.0.aborts.get(usize::from(number)) {
             counter.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Ends the commands to all that is no logical unit: INQUIRY, REPORT LUNS and REQUEST SENSE are answered there.
+    pub(super) fn abort_elsewhere(&self, is_unit: impl Fn(u8) -> bool) {
+        for (number, counter) in self.0.aborts.iter().enumerate() {
+            if !u8::try_from(number).is_ok_and(&is_unit) {
+                counter.fetch_add(1, Ordering::Release);
+            }
         }
     }
 

@@ -114,11 +114,15 @@ impl Target {
         true
     }
 
-    /// TARGET WARM RESET and TARGET COLD RESET (RFC 7143 11.5.1): every logical unit is reset.
+    /// TARGET WARM RESET and TARGET COLD RESET (RFC 7143 11.5.1): every logical unit is reset, and every command ends.
     pub fn reset(&self) {
         self.devices
             .values()
             .for_each(|device| self.reset_device(device));
+        let is_unit = |number| self.devices.contains_key(&number);
+        let shared = self.shared();
+        let nexuses = shared.nexuses.values();
+        nexuses.for_each(|nexus| nexus.abort_elsewhere(is_unit));
     }
 
     fn reset_device(&self, device: &Device) {

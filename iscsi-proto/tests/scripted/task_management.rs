@@ -161,3 +161,22 @@ fn logout_of_what_is_not_there() {
         0x20
     );
 }
+
+/// RFC 7143 §11.5.1: all tasks of the target, also those that went where there is no unit.
+#[test]
+fn a_target_reset_ends_what_was_asked_of_no_unit() {
+    let mut peer = Peer::ready(&[]);
+    // INQUIRY and REPORT LUNS; flat space addressing names no unit either.
+    peer.command(9, &[0x12, 0, 0, 0, 36, 0], None, 36);
+    peer.command(0, &[0xa0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0], None, 256);
+    let mut flat = [0; 48];
+    (flat[0], flat[1], flat[8], flat[19], flat[23]) = (0x01, 0xc1, 0x40, 0x55, 36);
+    flat[24..28].copy_from_slice(&peer.take_cmd_sn().0.to_be_bytes());
+    flat[32..38].copy_from_slice(&[0x12, 0, 0, 0, 36, 0]);
+    peer.send(flat, Vec::new());
+    assert_eq!(
+        manage(&mut peer, TaskFunction::TargetWarmReset, 0, Itt::RESERVED),
+        0
+    );
+    assert!(peer.try_receive().is_none());
+}
