@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use bytes::BytesMut;
 use iscsi_proto::pdu::{Bhs, R2t};
-use iscsi_proto::{Digests, Effect, Framing, ReadBlocks, text, transmit};
+use iscsi_proto::{Digests, Effect, Framing, ReadBlocks, ReadId, text, transmit};
 
 use self::task::Task;
 use crate::{Input, World, disk, known};
@@ -44,6 +44,8 @@ pub struct Session {
     /// Headers whose rejection must come.
     rejects: Vec<Bhs>,
     reads: Vec<ReadBlocks>,
+    /// Those of them that nobody waits for any more.
+    cancelled: Vec<ReadId>,
     owed: Vec<R2t>,
     text_ttt: u32,
     ping: Option<u32>,
@@ -96,6 +98,7 @@ impl Session {
             held: Vec::new(),
             rejects: Vec::new(),
             reads: Vec::new(),
+            cancelled: Vec::new(),
             owed: Vec::new(),
             text_ttt: u32::MAX,
             ping: None,
@@ -121,7 +124,10 @@ impl Session {
         for effect in std::mem::take(&mut self.world.effects) {
             match effect {
                 Effect::Read(read) => self.take_read(read),
-                Effect::Cancel(id) => assert!(self.reads.iter().any(|read| read.id == id), "{id:?}"),
+                Effect::Cancel(id) => {
+                    assert!(self.reads.iter().any(|read| read.id == id), "{id:?}");
+                    self.cancelled.push(id);
+                }
                 Effect::ResetOthers(_) => {}
                 other => panic!("in a session: {other:?}"),
             }

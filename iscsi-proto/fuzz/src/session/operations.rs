@@ -93,8 +93,10 @@ impl Session {
 
     /// VERIFY (10) of what the disk holds, or nearly.
     fn verify(&mut self, input: &mut Input, how: u8) {
-        let (place, count, sent) = (input.u16(), u64::from(input.byte() & 15), usize::from(input.byte()) * 64);
         let (lun, block) = (how >> 3 & 1, u64::from(disk::SIZES[usize::from(how >> 3 & 1)].1));
+        let (place, count, sent) = (input.u16(), input.byte(), usize::from(input.byte()) * 64);
+        // As much as a command may have: there is room for two of these, and others wait.
+        let count = if count < 240 { u64::from(count & 15) } else { (1 << 20) / block };
         let len = count * block;
         if len > self.left {
             return;
@@ -106,7 +108,7 @@ impl Session {
             *byte ^= 1;
         }
         let [high, low] = place.to_be_bytes();
-        let cdb = [0x2f, 2, 0, 0, high, low, 0, 0, count as u8, 0];
+        let cdb = [0x2f, 2, 0, 0, high, low, 0, (count >> 8) as u8, count as u8, 0];
         let kind = Kind::Read { lun, range, compares: true };
         let sent = sent.min(MAX_SENT).min(data.len());
         self.scsi(0xa1, lun, len as u32, &cdb, kind, (data.into(), sent), how);
@@ -305,8 +307,15 @@ impl Session {
     /// A command with the tag of one that is outstanding.
     fn reuse(&mut self, how: u8) {
         let mut running = self.tasks.iter().filter(|(_, task)| task.is_scsi() && !task.optional && !task.gone);
-        let reads = self.reads.iter().filter_map(|read| read.lun.number());
-        let (Some((itt, task)), true, true) = (running.next(), self.held.is_empty(), reads.count() > 0) else { return };
+        let (Some((itt, task)), true) = (running.next(), self.held.is_empty()) else { return };
+        let awaited = self.reads.iter().any(|read| {
+            let end = read.offset.0 + u64::from(read.len);
+            let wanted = !self.cancelled.contains(&read.id);
+            wanted && read.lun.number().is_some_and(|lun| task.touches(lun, read.offset.0, end))
+        });
+        if !awaited {
+            return;
+        }
         // Only one that surely runs: its blocks are still awaited, and nothing else wants blocks.
         if self.tasks.len() > 1 || !matches!(task.kind, Kind::Read { .. }) || self.leaving {
             return;

@@ -76,6 +76,11 @@ impl Task {
         self.bhs[1] & 0x20 != 0
     }
 
+    /// Whether data was to go both ways, which no command here does.
+    pub(super) fn is_both(&self) -> bool {
+        self.bhs[1] & 0x60 == 0x60 && self.expected() > 0
+    }
+
     pub(super) fn room(&self) -> u32 {
         if self.is_in() { self.expected() } else { 0 }
     }
