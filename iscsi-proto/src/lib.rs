@@ -42,6 +42,6 @@ pub use framing::{Frame, Framing, FramingError, transmit};
 pub use login::LoginRefusal;
 pub use names::{InitiatorName, InvalidName, MAX_NAME, TargetName};
 pub use scsi::{Lun, Target};
-pub use status::{Stage, Status};
+pub use status::{SessionEnd, Stage, Status};
 pub use transmit::{Inline, Transmit};
 pub use types::{Cid, CmdSn, Isid, Itt, SessionKind, StatSn, Tsih, Ttt};

@@ -15,11 +15,24 @@ pub enum Stage {
     Closing,
 }
 
+/// How a session has ended by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// The initiator has logged out.
+    LoggedOut,
+    /// TARGET COLD RESET, of this session or of another.
+    Reset,
+    /// The initiator did not answer when it was asked for a sign of life.
+    Silent,
+}
+
 /// A copy of what is known now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
     /// Where the connection stands.
     pub stage: Stage,
+    /// How the session has ended; `None` too where its connection broke off, or the caller has ended it.
+    pub end: Option<SessionEnd>,
     /// InitiatorName. Until `user` is set, a mere claim.
     pub initiator: Option<InitiatorName>,
     /// Its part of the session ID.

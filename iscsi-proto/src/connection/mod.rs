@@ -21,7 +21,7 @@ use crate::login::{Login, LoginRefusal};
 use crate::outbox::{Outbox, Outgoing, StatusNumber};
 use crate::pdu::{self, Numbers};
 use crate::session::Session;
-use crate::status::Status;
+use crate::status::{SessionEnd, Status};
 use crate::timers::{Expired, Timers};
 use crate::transmit::Transmit;
 use crate::types::{CmdSn, SessionKind, StatSn};
@@ -238,7 +238,10 @@ impl Connection {
             (Expired::NoAnswer, Phase::Session(_)) if std::mem::take(&mut self.data_taken) => {
                 self.timers.asked(now);
             }
-            (Expired::NoAnswer | Expired::Logout, Phase::Session(_)) => self.end(),
+            (Expired::NoAnswer, Phase::Session(session)) => {
+                session.end_as(SessionEnd::Silent, &mut self.out);
+            }
+            (Expired::Logout, Phase::Session(_)) => self.end(),
             (_, _) => {}
         }
     }

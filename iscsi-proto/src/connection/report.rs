@@ -13,6 +13,7 @@ impl Connection {
             Phase::Session(session) => {
                 status.commands = session.commands;
                 status.bytes_read = session.bytes_read;
+                status.end = session.end;
                 if session.closed || session.leaving {
                     status.stage = Stage::Closing;
                 }

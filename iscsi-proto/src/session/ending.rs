@@ -5,6 +5,7 @@ use super::task::{Task, Work};
 use crate::counts::{CommandEnd, Fate};
 use crate::effect::Reset;
 use crate::outbox::Outbox;
+use crate::status::SessionEnd;
 use crate::types::Itt;
 
 impl Session {
@@ -13,7 +14,7 @@ impl Session {
         let before = self.tasks.len();
         self.drop_stale(out);
         if reset == Reset::TargetCold {
-            self.close(out);
+            self.end_as(SessionEnd::Reset, out);
         } else if self.tasks.len() < before {
             // RFC 7143 §11.4.11: no answer of theirs tells that MaxCmdSN has moved.
             self.tell_numbers(out);
@@ -24,6 +25,12 @@ impl Session {
     pub(crate) fn close(&mut self, out: &mut Outbox) {
         self.drop_tasks(|_| true, out);
         self.closed = true;
+    }
+
+    /// The same, and keeps in mind why. The first reason counts.
+    pub(crate) fn end_as(&mut self, end: SessionEnd, out: &mut Outbox) {
+        self.end.get_or_insert(end);
+        self.close(out);
     }
 
     pub(super) fn enter(&mut self, itt: Itt, task: Task) {

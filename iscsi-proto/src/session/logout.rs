@@ -11,6 +11,7 @@ use crate::pdu::{
     RejectReason,
 };
 use crate::scsi::Lun;
+use crate::status::SessionEnd;
 use crate::types::Itt;
 
 impl Session {
@@ -43,7 +44,7 @@ impl Session {
         };
         // RFC 7143 §11.14: outstanding tasks end without an answer.
         if result == LogoutResult::Closed {
-            self.close(out);
+            self.end_as(SessionEnd::LoggedOut, out);
         }
         out.answer(pdu.encode(), Bytes::new());
         Ok(())

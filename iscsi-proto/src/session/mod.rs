@@ -35,6 +35,7 @@ use crate::pdu::{
     is_immediate,
 };
 use crate::scsi::{InitiatorPort, Nexus, Target, TooManyNexuses};
+use crate::status::SessionEnd;
 use crate::types::{Cid, CmdSn, Itt, SessionKind, Ttt};
 
 /// A session with its one connection.
@@ -66,6 +67,7 @@ pub(crate) struct Session {
     pub(crate) leaving: bool,
     /// Nothing more is taken or sent but the answers queued.
     pub(crate) closed: bool,
+    pub(crate) end: Option<SessionEnd>,
     pub(crate) commands: u64,
     pub(crate) bytes_read: u64,
 }
@@ -110,6 +112,7 @@ impl Session {
             last_ttt: 0,
             leaving: false,
             closed: false,
+            end: None,
             commands: 0,
             bytes_read: 0,
         })

@@ -11,6 +11,7 @@ use crate::pdu::{
     Numbers, Opcode, RejectReason, ScsiCommand, TaskFunction, TaskRequest, TaskResponse, TaskResult,
 };
 use crate::scsi::Lun;
+use crate::status::SessionEnd;
 use crate::types::{CmdSn, Itt};
 
 impl Session {
@@ -144,7 +145,9 @@ impl Session {
         self.target.reset();
         let result = self.after_reset(true, reset, out);
         // RFC 7143 §11.5.1: a cold reset also closes all connections.
-        self.closed |= reset == Reset::TargetCold;
+        if reset == Reset::TargetCold {
+            self.end_as(SessionEnd::Reset, out);
+        }
         result
     }
 

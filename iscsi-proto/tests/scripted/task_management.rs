@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use chap::Algorithm;
 use iscsi_proto::pdu::{LogoutReason, LogoutRequest, LogoutResponse, TaskFunction};
-use iscsi_proto::{Cid, Effect, Itt, Lun, Reset, StatSn};
+use iscsi_proto::{Cid, Effect, Itt, Lun, Reset, SessionEnd, StatSn};
 
 use crate::asking::{logout, manage, ping, take_data};
 use crate::peer::{Peer, disk_bytes, opcode};
@@ -82,6 +82,7 @@ fn other_functions() {
     );
     assert!(peer.machine.is_closed());
     assert_eq!(peer.others, [Effect::ResetOthers(Reset::TargetCold)]);
+    assert_eq!(peer.machine.status().end, Some(SessionEnd::Reset));
 }
 
 #[test]
@@ -117,6 +118,7 @@ fn a_reset_ends_the_tasks_of_other_sessions() {
     assert!(frame.data.is_empty() && first.try_receive().is_none());
     first.machine.reset(Reset::TargetCold);
     assert!(first.machine.is_closed());
+    assert_eq!(first.machine.status().end, Some(SessionEnd::Reset));
 }
 
 #[test]
@@ -126,6 +128,7 @@ fn logout_overtakes_reads_and_ends_them() {
     peer.read(0, 0, 8);
     assert_eq!(logout(&mut peer).response, 0);
     assert!(peer.machine.is_closed());
+    assert_eq!(peer.machine.status().end, Some(SessionEnd::LoggedOut));
     let read = peer.reads.remove(0);
     peer.answer(&read);
     assert!(peer.try_receive().is_none());

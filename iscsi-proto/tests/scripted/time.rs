@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use iscsi_proto::pdu::{AsyncMessage, LogoutReason, LogoutRequest, NopIn};
-use iscsi_proto::{Cid, CmdSn, Effect, Itt, ShutDown, Stage, StatSn, Ttt};
+use iscsi_proto::{Cid, CmdSn, Effect, Itt, SessionEnd, ShutDown, Stage, StatSn, Ttt};
 
 use crate::asking::{nop, rejected};
 use crate::peer::{Peer, opcode};
@@ -31,6 +31,7 @@ fn a_silent_initiator_is_asked_and_then_dropped() {
     assert_eq!(again.numbers.stat_sn, ping.numbers.stat_sn);
     peer.pass(60);
     assert!(peer.machine.is_closed());
+    assert_eq!(peer.machine.status().end, Some(SessionEnd::Silent));
     assert_eq!(peer.machine.poll_timeout(), None);
 }
 
