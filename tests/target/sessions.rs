@@ -195,3 +195,33 @@ async fn too_many_sessions_is_said_so() {
     // RFC 7143 §11.13.5: 0302h, out of resources.
     assert!(error.to_string().contains("0x0302"), "{error}");
 }
+
+/// A target has 256 nexuses (README, limits). The login that is one too many is refused, and nobody is told that it succeeded.
+#[tokio::test]
+async fn a_target_without_room_for_another_nexus() {
+    let server = Place::new().serve().await;
+    let bundle = server.grant().await;
+    let log_in = async |port: u16| {
+        let mut login = login(&bundle);
+        let [high, low] = port.to_be_bytes();
+        login.isid = Isid([0x80, 0, 0, 0, high, low]);
+        Initiator::log_in(server.connect_plain().await, login).await
+    };
+    let mut sessions = Vec::new();
+    for port in 0..256 {
+        sessions.push(log_in(port).await.unwrap());
+    }
+    let error = log_in(256).await.unwrap_err();
+    // RFC 7143 §11.13.5: 0302h, out of resources.
+    assert!(error.to_string().contains("0x0302"), "{error}");
+    assert_eq!(server.sessions.list().len(), 256);
+    let told = |what| {
+        let audit = server.audit();
+        audit.iter().filter(|line| line["event"] == what).count()
+    };
+    assert_eq!(
+        (told("login"), told("refused"), told("closed")),
+        (256, 1, 0)
+    );
+    drop(sessions);
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use iscsi_proto::{Access, AccessQuery, Effect, ReadBlocks, ReadFault, SessionIdentity};
+use iscsi_proto::{Access, AccessQuery, Effect, ReadBlocks, ReadFault, SessionIdentity, Stage};
 use tracing::field::display;
 use tracing::{Span, debug, info};
 
@@ -56,8 +56,10 @@ impl<S> Driver<S> {
                 self.media = Some(media);
                 self.machine
                     .established(session.as_ref().map(|session| session.tsih));
-                if let Some(session) = session {
-                    self.session = Some(session);
+                // The target may have no room for another nexus, and meanwhile the login's time may have been up.
+                self.session =
+                    session.filter(|_| self.machine.status().stage == Stage::FullFeature);
+                if self.session.is_some() {
                     self.tell_of_login();
                 }
             }
