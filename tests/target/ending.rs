@@ -7,6 +7,7 @@ use itemlift::initiator::{Initiator, InitiatorError};
 use itemlift::tunnel::ConnectError;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::by_hand::ByHand;
 use crate::support::{Place, TestServer, connector, log_in, within};
 
 /// Reads until the session ends. Returns why.
@@ -153,4 +154,22 @@ async fn the_server_stops_within_five_seconds() {
     server.stop.cancel();
     closed_within_five_seconds(reading, &server, begun).await;
     within(2, server.running).await.unwrap();
+}
+
+/// TARGET COLD RESET closes every session of the target, and the audit log does not call that a logout.
+#[tokio::test]
+async fn a_cold_reset_is_told_as_one() {
+    let server = Place::new().serve().await;
+    let bundle = server.grant().await;
+    let mut resets = ByHand::log_in(server.connect_plain().await, &bundle, 1).await;
+    let mut other = ByHand::log_in(server.connect_plain().await, &bundle, 2).await;
+    resets.immediate([0x42, 0x87], 0, 9, u32::MAX).await;
+    assert_eq!(resets.receive().await.unwrap().bhs[..3], [0x22, 0x80, 0]);
+    assert!(within(5, resets.receive()).await.is_none());
+    assert!(within(5, other.receive()).await.is_none());
+    left(&server, 0).await;
+    let audit = server.audit();
+    let closed = audit.iter().filter(|line| line["event"] == "closed");
+    let reasons: Vec<_> = closed.map(|line| &line["reason"]).collect();
+    assert_eq!(reasons, ["the target was reset"; 2]);
 }

@@ -1,20 +1,42 @@
 //! The end of a connection: who may order it, and the last words.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::Pin;
 use std::time::Instant;
 
-use iscsi_proto::ShutDown;
+use iscsi_proto::{SessionEnd, ShutDown};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use super::{Driver, End};
+use super::Driver;
 use crate::grant::audit::What;
 use crate::grant::{GrantState, LiveGrant};
 use crate::target::limits::LAST_WORDS_TIME;
 use crate::target::tls::linger;
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum End {
+    #[error("logged out")]
+    Done,
+    #[error("the target was reset")]
+    Reset,
+    #[error("the peer does not answer")]
+    Silent,
+    #[error("{}", reason(*.0))]
+    ShutDown(ShutDown),
+    #[error("the peer closed the connection")]
+    PeerClosed,
+    #[error("the peer takes nothing")]
+    Stalled,
+    #[error("protocol error: {0}")]
+    Protocol(iscsi_proto::Error),
+    #[error("connection lost: {0}")]
+    Lost(io::Error),
+}
 
 /// Completes when the connection has to end.
 pub(super) type Ending = Pin<Box<dyn Future<Output = ShutDown> + Send>>;
@@ -61,6 +83,16 @@ impl<S> Driver<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    /// Why the machine has nothing more to say.
+    pub(super) fn closed(&self) -> End {
+        match (self.shut_down, self.machine.status().end) {
+            (Some((why, _)), _) => End::ShutDown(why),
+            (None, Some(SessionEnd::Reset)) => End::Reset,
+            (None, Some(SessionEnd::Silent)) => End::Silent,
+            (None, Some(SessionEnd::LoggedOut) | None) => End::Done,
+        }
+    }
+
     /// Last words, the log, the end.
     pub(super) async fn finish(mut self, end: End) {
         // What is still being read is for nobody.
@@ -68,7 +100,7 @@ where
         self.fold_last();
         self.media = None;
         self.tell_of_end(&end);
-        let polite = matches!(end, End::Done | End::Protocol(_) | End::ShutDown(_));
+        let polite = !matches!(end, End::PeerClosed | End::Stalled | End::Lost(_));
         if polite {
             // A peer that takes nothing does not get longer than this.
             let sent = timeout(LAST_WORDS_TIME, self.send_rest()).await;

@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
-use self::close::{Ending, ending};
+use self::close::{End, Ending, ending};
 use self::events::Event;
 use self::machine::Machine;
 use self::memory::Memory;
@@ -67,23 +67,6 @@ impl Peer {
             since: since.into_std(),
         }
     }
-}
-
-/// Why a connection ended.
-#[derive(Debug, thiserror::Error)]
-enum End {
-    #[error("logged out")]
-    Done,
-    #[error("{}", close::reason(*.0))]
-    ShutDown(ShutDown),
-    #[error("the peer closed the connection")]
-    PeerClosed,
-    #[error("the peer takes nothing")]
-    Stalled,
-    #[error("protocol error: {0}")]
-    Protocol(iscsi_proto::Error),
-    #[error("connection lost: {0}")]
-    Lost(io::Error),
 }
 
 /// Work that was done beside the connection.
@@ -175,9 +158,7 @@ where
                 Err(error) => return End::Protocol(error),
             };
             if self.machine.is_closed() && self.outbox.is_empty() && !self.unflushed {
-                return self
-                    .shut_down
-                    .map_or(End::Done, |(why, _)| End::ShutDown(why));
+                return self.closed();
             }
             if busy {
                 tokio::task::yield_now().await;
