@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::limits::{REINSTATEMENT_TIME, SESSIONS};
 use super::orders::{Commander, Order, Orders, orders};
-use crate::grant::{GrantId, LiveGrant};
+use crate::grant::GrantId;
 
 /// All sessions of the data plane. Looked at when a session begins or ends and by `session list`, never by a read.
 #[derive(Debug)]
@@ -55,7 +55,9 @@ pub struct SessionInfo {
 /// Who logs in, and from where.
 pub(super) struct Newcomer {
     pub(super) identity: SessionIdentity,
-    pub(super) grant: Arc<LiveGrant>,
+    pub(super) grant: GrantId,
+    pub(super) vm: String,
+    pub(super) point: String,
     pub(super) address: SocketAddr,
     pub(super) tls: bool,
 }
@@ -135,16 +137,14 @@ impl Sessions {
         loop {
             let gone = {
                 let mut registry = self.lock();
-                match registry.same_as(&newcomer.identity) {
-                    Some(old) if Instant::now() < deadline => {
-                        old.orders.give(Order::Reinstated);
-                        old.gone.clone()
-                    }
-                    // Its connection hangs. It has its order, and its handle is its own until it ends.
-                    Some(_) | None => {
-                        registry.by_identity.remove(&newcomer.identity);
-                        return registry.enter(self, newcomer);
-                    }
+                let old = registry.same_as(&newcomer.identity).map(|old| {
+                    old.orders.give(Order::Reinstated);
+                    old.gone.clone()
+                });
+                match old {
+                    Some(gone) if Instant::now() < deadline => gone,
+                    // Where there is one, its connection hangs. Its handle is its own until it ends.
+                    _ => return registry.enter(self, newcomer),
                 }
             };
             // In time or not: the next round finds out.
@@ -227,9 +227,9 @@ impl Newcomer {
     fn info(&self, tsih: Tsih) -> SessionInfo {
         SessionInfo {
             tsih: tsih.0.get(),
-            grant: self.grant.id.clone(),
-            vm: self.grant.vm.clone(),
-            point: self.grant.point.clone(),
+            grant: self.grant.clone(),
+            vm: self.vm.clone(),
+            point: self.point.clone(),
             initiator: self.identity.initiator.to_string(),
             isid: self.identity.isid.to_string(),
             kind: match self.identity.kind {
@@ -265,5 +265,53 @@ impl Drop for Session {
         }
         drop(registry);
         self.gone.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use iscsi_proto::{InitiatorName, Isid, TargetName};
+
+    use super::*;
+
+    fn newcomer() -> Newcomer {
+        let target = "iqn.2026-11.io.itemlift:abcdefgh2345";
+        Newcomer {
+            identity: SessionIdentity {
+                initiator: InitiatorName::parse("iqn.1993-08.org.debian:01:abc").unwrap(),
+                isid: Isid([0x40, 0, 0, 0, 0, 1]),
+                target: TargetName::parse(target).unwrap(),
+                kind: SessionKind::Normal,
+                named: true,
+            },
+            grant: "abcdefgh2345".parse().unwrap(),
+            vm: "web01".into(),
+            point: "p".into(),
+            address: SocketAddr::from(([127, 0, 0, 1], 1)),
+            tls: false,
+        }
+    }
+
+    /// Two that have waited long enough for one that hangs: the second of them finds the first in its place.
+    #[tokio::test]
+    async fn every_session_but_the_last_of_an_identity_is_told_to_end() {
+        let sessions = Arc::new(Sessions::default());
+        let hangs = sessions.establish(newcomer()).await.unwrap();
+        let (one, other) = tokio::join!(
+            sessions.establish(newcomer()),
+            sessions.establish(newcomer())
+        );
+        let mut all = [hangs, one.unwrap(), other.unwrap()];
+        all.sort_by_key(|session| session.tsih);
+        let told = all.each_ref().map(|session| session.orders.take().len());
+        assert_eq!(told, [1, 1, 0]);
+        let [hangs, one, last] = all;
+        drop((hangs, one));
+        assert_eq!(sessions.list().len(), 1);
+        let next = tokio::spawn(async move { sessions.establish(newcomer()).await });
+        tokio::task::yield_now().await;
+        assert_eq!(last.orders.take(), [Order::Reinstated]);
+        drop(last);
+        assert!(next.await.unwrap().is_some());
     }
 }

@@ -125,7 +125,9 @@ impl<S> Driver<S> {
         }
         let newcomer = Newcomer {
             identity,
-            grant,
+            grant: grant.id.clone(),
+            vm: grant.vm.clone(),
+            point: grant.point.clone(),
             address: self.peer.address,
             tls: self.peer.certified.is_some(),
         };

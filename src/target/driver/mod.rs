@@ -273,7 +273,11 @@ where
             ShutDown::Reinstated => LAST_WORDS_TIME,
             ShutDown::Revoked | ShutDown::Expired | ShutDown::ServerStopping => CLOSE_TIME,
         };
-        self.shut_down = Some((why, now + time));
+        // Whoever is told again gets no more time by it.
+        let until = self
+            .shut_down
+            .map_or(now + time, |(_, before)| before.min(now + time));
+        self.shut_down = Some((why, until));
         self.machine.shut_down(now, why);
     }
 
