@@ -8,7 +8,9 @@ from bed.script import ends_with
 def run(case):
     script = case.script([("whole", "raw")])
     before = case.shell.sh("sha256sum /etc/iscsi/iscsid.conf; ls -R /run/itemlift 2>&1 || true")
-    ends_with(script.run("--check", "--password-stdin"), 0, "MiB each", "mdadm", "the password is right")
+    ends_with(
+        script.run("--check", "--password-stdin"), 0, "MiB each", "mdadm", "the password is right"
+    )
     report = json.loads(script.run("--check", "--format", "json").stdout.splitlines()[-1])
     assert report["state"] == "checked" and all(each["ok"] for each in report["checks"]), report
     after = case.shell.sh("sha256sum /etc/iscsi/iscsid.conf; ls -R /run/itemlift 2>&1 || true")
