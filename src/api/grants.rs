@@ -33,7 +33,7 @@ pub struct GrantView {
     pub expires_at: Timestamp,
     /// When it expired or was revoked.
     pub ended_at: Option<Timestamp>,
-    /// Bytes of disk contents read since the server started.
+    /// Bytes of disk contents that its sessions have read. What they read since the start of a server that is killed is forgotten.
     pub bytes_read: u64,
     /// Its logical units.
     pub disks: Vec<GrantedDisk>,

@@ -46,14 +46,19 @@ impl Grants {
     pub(super) async fn take_up(&self) -> Result<(), StoreError> {
         let now = self.now();
         self.store.forget(remembered_since(now)).await?;
-        for StoredGrant { record, secrets } in self.store.all().await? {
+        for stored in self.store.all().await? {
+            let StoredGrant {
+                record,
+                secrets,
+                bytes_read,
+            } = stored;
             let entry = match secrets {
-                None => Entry::ended(record),
-                Some(sealed) => match self.unseal(record.clone(), sealed) {
+                None => Entry::ended(record, bytes_read),
+                Some(sealed) => match self.unseal(record.clone(), sealed, bytes_read) {
                     Some(entry) => entry,
                     None => {
                         tracing::error!(grant = %record.id, "grant not taken up: {DAMAGED}");
-                        let entry = Entry::ended(record);
+                        let entry = Entry::ended(record, bytes_read);
                         self.end(&entry, GrantState::Revoked, now, None, Some(DAMAGED))
                             .await?;
                         continue;
@@ -66,10 +71,10 @@ impl Grants {
         Ok(())
     }
 
-    fn unseal(&self, record: GrantRecord, sealed: Vec<u8>) -> Option<Entry> {
+    fn unseal(&self, record: GrantRecord, sealed: Vec<u8>, bytes_read: u64) -> Option<Entry> {
         let plain = self.key.open(&record.row(), &sealed).ok()?;
         let chap = ChapSecrets::from_bytes(&plain)?;
-        Entry::active(record, &chap, sealed).ok()
+        Entry::active(record, &chap, sealed, bytes_read).ok()
     }
 
     /// Ends the grants whose time has come. A state that cannot be written is no reason to go on serving.
@@ -101,10 +106,7 @@ impl Grants {
         record.state = state;
         record.ended_at = Some(at);
         let bytes_read = entry.bytes_read();
-        let ended = Entry {
-            bytes_read,
-            ..Entry::ended(record)
-        };
+        let ended = Entry::ended(record, bytes_read);
         let record = Arc::clone(&ended.record);
         self.write_index().put(ended);
         if let Some(live) = &entry.live {
@@ -124,7 +126,7 @@ impl Grants {
             reason: reason.map(str::to_owned),
             ..Event::of(what, &record)
         });
-        self.store.end(&record.id, state, at).await?;
+        self.store.end(&record.id, state, at, bytes_read).await?;
         Ok(record)
     }
 

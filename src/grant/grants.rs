@@ -101,7 +101,7 @@ impl Grants {
         };
         let sealed = self.key.seal(&record.row(), &chap.to_bytes())?;
         self.store.insert(&record, &sealed).await?;
-        let entry = Entry::active(record, &chap, sealed)?;
+        let entry = Entry::active(record, &chap, sealed, 0)?;
         let record = Arc::clone(&entry.record);
         self.write_index().put(entry);
         self.changed.notify_one();
@@ -239,7 +239,7 @@ impl Grants {
         Some(Arc::clone(&entry.record))
     }
 
-    /// Bytes that the grant's sessions have read since the server started.
+    /// Bytes that the grant's sessions have read. What they read since the start of a server that is killed is forgotten.
     pub fn bytes_read(&self, id: &GrantId) -> u64 {
         self.read_index().get(id).map_or(0, Entry::bytes_read)
     }
@@ -249,8 +249,18 @@ impl Grants {
         &self.audit
     }
 
-    /// Closes the state database. Changes after this fail; lookups still work.
+    /// Writes what is kept until a stop, and closes the state database. Changes after this fail; lookups still work.
     pub async fn close(&self) {
+        let _changing = self.changing.lock().await;
+        let active: Vec<_> = self
+            .read_index()
+            .entries()
+            .filter(|entry| entry.live.is_some())
+            .map(|entry| (entry.record.id.clone(), entry.bytes_read()))
+            .collect();
+        if let Err(error) = self.store.count(&active).await {
+            tracing::error!(%error, "how much was read by each grant was not kept");
+        }
         self.store.close().await;
     }
 

@@ -16,7 +16,7 @@ pub(super) struct Entry {
     pub(super) live: Option<Arc<LiveGrant>>,
     /// The secrets as they stand in the database, to be bound to a new end on renewal. Only while it is active.
     pub(super) sealed: Option<Vec<u8>>,
-    /// Of one that ended since the server started: what its sessions had read by then.
+    /// Of one that ended: what its sessions had read by then.
     pub(super) bytes_read: u64,
 }
 
@@ -26,6 +26,7 @@ impl Entry {
         record: GrantRecord,
         chap: &ChapSecrets,
         sealed: Vec<u8>,
+        bytes_read: u64,
     ) -> Result<Self, chap::InvalidSecret> {
         let live = LiveGrant {
             id: record.id.clone(),
@@ -36,7 +37,7 @@ impl Entry {
             initiator: chap.initiator()?,
             target: chap.target()?,
             disks: record.disks.clone(),
-            bytes_read: 0.into(),
+            bytes_read: bytes_read.into(),
             standing: watch::Sender::new(Standing {
                 state: record.state,
                 expires_at: record.expires_at,
@@ -51,12 +52,12 @@ impl Entry {
     }
 
     /// A grant that ended.
-    pub(super) fn ended(record: GrantRecord) -> Self {
+    pub(super) fn ended(record: GrantRecord, bytes_read: u64) -> Self {
         Self {
             record: Arc::new(record),
             live: None,
             sealed: None,
-            bytes_read: 0,
+            bytes_read,
         }
     }
 

@@ -162,7 +162,7 @@ impl LiveGrant {
         self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Bytes that all its sessions read since the server started.
+    /// Bytes that all its sessions have read.
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read.load(Ordering::Relaxed)
     }

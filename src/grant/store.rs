@@ -52,6 +52,8 @@ pub enum StoreError {
 pub(super) struct StoredGrant {
     pub(super) record: GrantRecord,
     pub(super) secrets: Option<Vec<u8>>,
+    /// What its sessions had read when it ended, or when the server last stopped.
+    pub(super) bytes_read: u64,
 }
 
 /// `state.db`.
@@ -153,19 +155,35 @@ impl Store {
         Ok(())
     }
 
+    /// Writes what active grants' sessions have read: all of it in one write to the disk.
+    pub(super) async fn count(&self, counts: &[(GrantId, u64)]) -> Result<(), StoreError> {
+        let mut all = self.pool.begin().await?;
+        for (id, bytes_read) in counts {
+            sqlx::query("UPDATE grants SET bytes_read = ? WHERE id = ? AND state = 'active'")
+                .bind(i64::try_from(*bytes_read).unwrap_or(i64::MAX))
+                .bind(id.as_str())
+                .execute(&mut *all)
+                .await?;
+        }
+        all.commit().await?;
+        Ok(())
+    }
+
     /// Ends a grant and deletes its secrets.
     pub(super) async fn end(
         &self,
         id: &GrantId,
         state: GrantState,
         at: Timestamp,
+        bytes_read: u64,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE grants SET state = ?, ended_at = ?, secrets = NULL \
+            "UPDATE grants SET state = ?, ended_at = ?, secrets = NULL, bytes_read = ? \
              WHERE id = ? AND state = 'active'",
         )
         .bind(state.as_str())
         .bind(at.as_millisecond())
+        .bind(i64::try_from(bytes_read).unwrap_or(i64::MAX))
         .bind(id.as_str())
         .execute(&self.pool)
         .await?;
@@ -236,5 +254,7 @@ fn read(row: &SqliteRow) -> Result<StoredGrant, StoreError> {
     Ok(StoredGrant {
         record,
         secrets: row.try_get("secrets")?,
+        bytes_read: u64::try_from(row.try_get::<i64, _>("bytes_read")?)
+            .map_err(|_| damaged("fewer than no bytes read"))?,
     })
 }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use itemlift::grant::{GrantState, NewGrant, Refusal, StoreError};
+use itemlift::grant::{Created, GrantState, Grants, NewGrant, Refusal, StoreError};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
 use crate::bench::{Bench, HOUR, KEY, asked, certificate, ended, time};
@@ -43,6 +43,36 @@ async fn grants_survive_a_restart() {
     // The timer runs for what was taken up, too.
     bench.clock.advance(12 * HOUR);
     assert_eq!(ended(&grants, &kept).await, GrantState::Expired);
+}
+
+#[tokio::test]
+async fn what_was_read_is_known_after_a_restart() {
+    let bench = Bench::new();
+    let grants = bench.open().await;
+    let kept = grants.create(asked()).await.unwrap();
+    let revoked = grants.create(asked()).await.unwrap();
+    let read = |grants: &Grants, created: &Created, bytes| {
+        let live = grants.by_certificate(&certificate(created)).unwrap();
+        live.count_read(bytes);
+    };
+    read(&grants, &kept, 1000);
+    read(&grants, &revoked, 3 << 40);
+    grants.revoke(&revoked.record.id, "bob").await.unwrap();
+    grants.close().await;
+    drop(grants);
+
+    let grants = bench.open().await;
+    assert_eq!(grants.bytes_read(&revoked.record.id), 3 << 40);
+    read(&grants, &kept, 234);
+    assert_eq!(grants.bytes_read(&kept.record.id), 1234);
+    grants.close().await;
+    drop(grants);
+    let grants = bench.open().await;
+    assert_eq!(grants.bytes_read(&kept.record.id), 1234);
+    bench.clock.advance(13 * HOUR);
+    assert_eq!(ended(&grants, &kept).await, GrantState::Expired);
+    assert_eq!(grants.bytes_read(&kept.record.id), 1234);
+    grants.close().await;
 }
 
 #[tokio::test]
