@@ -11,12 +11,18 @@ pub const SERVER: &str = "warn,itemlift=info";
 pub const COMMAND: &str = "warn";
 
 /// They tell what they sign and what they were configured with, credentials included: no filter makes them say more than what goes wrong.
-const DISCREET: [&str; 3] = ["opendal=warn", "openssh=warn", "reqsign=warn"];
+/// Each place without credentials is a warning of reqsign's; that none has any is an error of the source.
+const DISCREET: [&str; 3] = ["opendal=warn", "openssh=warn", "reqsign=error"];
 
 /// Starts logging to standard error. `ITEMLIFT_LOG` filters it as `RUST_LOG` does elsewhere, e.g. `itemlift=debug`;
 /// else `filter` does.
 pub fn start(filter: &str) {
-    let filter = EnvFilter::try_from_env("ITEMLIFT_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
+    let asked = std::env::var("ITEMLIFT_LOG").unwrap_or_default();
+    let (filter, fault) = match EnvFilter::try_new(&asked) {
+        Ok(wanted) if !asked.is_empty() => (wanted, None),
+        Ok(_) => (EnvFilter::new(filter), None),
+        Err(fault) => (EnvFilter::new(filter), Some(fault)),
+    };
     let discreet = DISCREET.iter().filter_map(|rule| rule.parse().ok());
     let filter = discreet.fold(filter, EnvFilter::add_directive);
     let log = tracing_subscriber::fmt()
@@ -25,8 +31,18 @@ pub fn start(filter: &str) {
     let started = if std::io::stderr().is_terminal() {
         log.with_target(false).try_init()
     } else {
-        log.json().flatten_event(true).try_init()
+        // The list would hold the span a second time.
+        log.json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .try_init()
     };
     // A second start, in a process that already logs, changes nothing.
     drop(started);
+    if let Some(fault) = fault {
+        tracing::warn!(
+            %fault,
+            "ITEMLIFT_LOG={asked:?} is not understood, so it is not followed: write it as itemlift=debug"
+        );
+    }
 }

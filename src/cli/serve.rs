@@ -43,8 +43,11 @@ pub(super) async fn run(path: &Path) -> Result<(), Failure> {
             state.config().display()
         );
     }
-    say(&ready(&server))?;
-    tell_service_manager("READY=1");
+    // A source that hangs lets a start take seconds, in which a signal may come.
+    if !stop.is_cancelled() {
+        say(&ready(&server))?;
+        tell_service_manager("READY=1");
+    }
     server.run(stop).await;
     tracing::info!("stopped");
     Ok(())

@@ -119,15 +119,16 @@ async fn perform(workplace: &Workplace, once: bool, proven: &mut bool) -> Result
     ))?;
     let seconds = started.elapsed().as_secs_f32();
     steps.say(&format!("\nProven in {seconds:.1} s.\n"))?;
-    show_script(&script, &mut steps)?;
     *proven = true;
     if once {
+        // A script whose server is gone would only be tried in vain.
         return Ok(
-            steps.say("\nIts server ends now. Run the demo without --once to use the script.")?
+            steps.say("Its server ends now. Run the demo without --once to use the script.")?
         );
     }
+    show_script(&script, &mut steps)?;
     steps.say(&format!(
-        "\nNext, on this machine or with the script copied to one that reaches this port:\n  sudo python3 {}",
+        "\nNext, on this machine, for the server listens on loopback alone:\n  sudo python3 {}",
         script.file.display()
     ))?;
     steps.say(&format!(
