@@ -34,7 +34,7 @@ pub enum StateDirError {
     #[error("{0} holds no itemlift server")]
     NotInitialised(PathBuf),
     /// Its mode lets others in.
-    #[error("the state directory {path} can be read or written by others (mode {mode:04o})")]
+    #[error("{path} can be read or written by others (mode {mode:04o})")]
     Open {
         /// The directory or file.
         path: PathBuf,

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 pub use self::error::ConfigError;
 use self::error::{line_of, line_of_key};
@@ -31,7 +31,7 @@ pub struct Config {
     #[serde(default = "local")]
     pub site: String,
     /// Addresses that speak TLS, both planes on each.
-    #[serde(default = "default_listen")]
+    #[serde(default = "default_listen", deserialize_with = "addresses")]
     pub listen: Vec<SocketAddr>,
     /// `HOST:PORT` that scripts connect to.
     pub advertise: Option<String>,
@@ -39,6 +39,7 @@ pub struct Config {
     #[serde(default)]
     pub hosts: Vec<String>,
     /// iSCSI without TLS, on a loopback address.
+    #[serde(default, deserialize_with = "address")]
     pub plain: Option<SocketAddr>,
     /// `HOST:PORT` that discovery names. Without it initiators stay at the address that they came by, such as a tunnel's.
     pub target_address: Option<String>,
@@ -55,7 +56,10 @@ pub struct Config {
 
 /// `[chap]`.
 #[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table: [chap] with md5 = true or false"
+)]
 pub struct Chap {
     /// Whether MD5 may be used. Initiators before Linux 5.11 and Windows know nothing else.
     #[serde(default = "yes")]
@@ -78,6 +82,25 @@ fn local() -> String {
 
 fn default_cache_bytes() -> usize {
     CACHE_BYTES
+}
+
+fn addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<SocketAddr>, D::Error> {
+    let texts: Vec<String> = Deserialize::deserialize(from)?;
+    texts.iter().map(|text| socket_address(text)).collect()
+}
+
+fn address<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text: String = Deserialize::deserialize(from)?;
+    socket_address(&text).map(Some)
+}
+
+fn socket_address<E: serde::de::Error>(text: &str) -> Result<SocketAddr, E> {
+    let wrong = |_| {
+        E::custom(format!(
+            "{text:?} is not ADDRESS:PORT; write it as \"0.0.0.0:{DEFAULT_PORT}\" or \"[::]:{DEFAULT_PORT}\""
+        ))
+    };
+    text.parse().map_err(wrong)
 }
 
 fn default_listen() -> Vec<SocketAddr> {
@@ -254,6 +277,19 @@ mod tests {
             message.contains("advertise"),
             "names what it could be: {message}"
         );
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_shown_with_its_form() {
+        let told = message("listen = [\"127.0.0.1:3260\", \"localhost:3260\"]");
+        assert!(
+            told.contains("line 1") && told.contains("\"localhost:3260\" is not ADDRESS:PORT"),
+            "{told}"
+        );
+        let told = message("site = \"a\"\nplain = \"3261\"");
+        assert!(told.contains("line 2: \"3261\" is not"), "{told}");
+        let told = message("chap = \"md5\"");
+        assert!(told.contains("[chap] with md5 = true or false"), "{told}");
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl fmt::Display for Portal {
 
 impl Portal {
     /// `HOST:PORT`, `[V6]:PORT`.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
         let port = port.parse().ok().filter(|port| *port != 0)?;
         let host = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {

@@ -191,6 +191,7 @@ impl Catalog {
             vm: point.vm.clone(),
             id: point.id.clone(),
             name: name.to_owned(),
+            has: point.disks.iter().map(|disk| disk.name.clone()).collect(),
         })?;
         self.source(&point.source)?.open_disk(disk, &self.cache)
     }

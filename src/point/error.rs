@@ -38,7 +38,8 @@ pub enum CatalogError {
     },
     /// The recovery point has no such disk.
     #[error(
-        "the recovery point {id:?} of {vm:?} has no disk {name:?}; its image was moved, or left out of point.toml"
+        "the recovery point {id:?} of {vm:?} has no disk {name:?}, but {}; if it had, its image was moved, or left out of point.toml",
+        quoted(.has)
     )]
     UnknownDisk {
         /// The VM.
@@ -47,6 +48,8 @@ pub enum CatalogError {
         id: String,
         /// The disk asked for.
         name: String,
+        /// Those it has.
+        has: Vec<String>,
     },
     /// Two sources have the same VM and the same recovery point.
     #[error(
@@ -97,4 +100,15 @@ pub enum CatalogError {
         "{0}; whether the other images are disks or belong to this one cannot be told: to go on without it list them as [[disk]] in point.toml, or in a repository by tags diskN=PATH"
     )]
     BaseUnknown(OpenError),
+}
+
+fn quoted(names: &[String]) -> String {
+    match names {
+        [] => "no other either".to_owned(),
+        names => names
+            .iter()
+            .map(|name| format!("{name:?}"))
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
 }

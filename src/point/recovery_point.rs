@@ -128,7 +128,10 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}; {}", self.path, self.reason, self.advice)
+        if !self.path.as_os_str().is_empty() {
+            write!(f, "{:?}: ", self.path)?;
+        }
+        write!(f, "{}; {}", self.reason, self.advice)
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use disk_image::{Cache, Disk, FileId, OpenError, Store};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::error::CatalogError;
 use super::images::Images;
@@ -18,10 +19,22 @@ pub enum SourceConfig {
     /// A folder tree `VM/POINT/DISK.EXT`.
     Images {
         /// The folder. Nothing outside it is read, and nothing is written to it.
+        #[serde(deserialize_with = "absolute")]
         path: PathBuf,
     },
     /// A repository that restic or rustic writes.
     Restic(ResticConfig),
+}
+
+/// A path that means the same wherever the server was started.
+fn absolute<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+    let path = PathBuf::deserialize(from)?;
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    Err(D::Error::custom(format!(
+        "path = {path:?} does not say where it begins; write it from / on"
+    )))
 }
 
 impl SourceConfig {

@@ -94,14 +94,15 @@ impl Plan {
         disk: Option<&str>,
     ) -> Result<Plan, CatalogError> {
         if let Some(name) = disk {
-            disks.retain(|disk| disk.name == name);
-            if disks.is_empty() {
+            if !disks.iter().any(|disk| disk.name == name) {
                 return Err(CatalogError::UnknownDisk {
                     vm: point.vm.clone(),
                     id: point.id.clone(),
                     name: name.to_owned(),
+                    has: disks.into_iter().map(|disk| disk.name).collect(),
                 });
             }
+            disks.retain(|disk| disk.name == name);
         }
         Ok(Plan { point, disks })
     }

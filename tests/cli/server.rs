@@ -38,7 +38,15 @@ fn a_configuration_that_cannot_be_used_says_why() {
         ("colour = \"red\"", ["line 3", "colour"]),
         ("plain = \"192.0.2.1:3261\"", ["line 3", "loopback"]),
         ("plain = \"0.0.0.0:3261\"", ["line 3", "loopback"]),
+        (
+            "plain = \"3261\"",
+            ["line 3", "\"3261\" is not ADDRESS:PORT"],
+        ),
         ("advertise = \"here\"", ["line 3", "HOST:PORT"]),
+        (
+            "[[source]]\nkind = \"images\"\npath = \"backups\"",
+            ["\"backups\"", "from / on"],
+        ),
         (
             "[[source]]\nkind = \"tape\"\npath = \"/x\"",
             ["itemlift.toml", "tape"],

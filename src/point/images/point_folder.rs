@@ -50,10 +50,7 @@ pub(super) fn read(root: &Folder, label: &str, vm: &str, name: &OsStr, is_link: 
     let entries = match read {
         Ok(entries) => entries,
         Err(fault) => {
-            return problem(
-                format!("the folder cannot be read: {fault}"),
-                "check that itemlift may read it",
-            );
+            return problem(why_unreadable(&fault), "check that itemlift may read it");
         }
     };
     let stated = read_toml(root, &path.join(POINT_TOML));
@@ -91,6 +88,16 @@ pub(super) fn read(root: &Folder, label: &str, vm: &str, name: &OsStr, is_link: 
         Err(problem) => point.problems.push(problem),
     }
     Outcome::Point(Arc::new(point))
+}
+
+/// Why a folder gives no list of what is in it. What the fault itself advises is for images.
+pub(super) fn why_unreadable(fault: &OpenFault) -> String {
+    match fault {
+        OpenFault::Missing => "it does not exist, or is no folder".to_owned(),
+        OpenFault::Outside => "it leads out of the source".to_owned(),
+        OpenFault::Io(errno) => format!("the folder cannot be read: {errno}"),
+        fault => format!("the folder cannot be read: {fault}"),
+    }
 }
 
 /// A missing file states nothing.

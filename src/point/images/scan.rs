@@ -263,7 +263,7 @@ fn unreadable(path: &Path, fault: &OpenFault) -> Problem {
     };
     Problem {
         path: path.to_owned(),
-        reason: format!("the folder cannot be read: {fault}"),
+        reason: point_folder::why_unreadable(fault),
         advice: advice.to_owned(),
     }
 }
