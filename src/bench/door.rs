@@ -77,9 +77,18 @@ pub(super) struct Door {
 }
 
 impl Door {
-    /// By a bundle; to its portal, or to `plain` with its credentials.
-    pub(super) fn new(file: &Path, plain: Option<SocketAddr>) -> Result<Self, BenchError> {
+    /// To the disk `lun` of a bundle's grant; to its portal, or to `plain` with its credentials.
+    pub(super) fn new(file: &Path, plain: Option<SocketAddr>, lun: u8) -> Result<Self, BenchError> {
         let bundle = Bundle::load(file)?;
+        if !bundle.disks.iter().any(|disk| disk.lun == u16::from(lun)) {
+            let disks = bundle.disks.iter();
+            let named = disks.map(|disk| format!("{} ({:?})", disk.lun, disk.name));
+            return Err(BenchError::NoDisk {
+                path: file.to_owned(),
+                lun,
+                has: named.collect::<Vec<_>>().join(", "),
+            });
+        }
         let secret = |source| BenchError::Secret {
             path: file.to_owned(),
             source,

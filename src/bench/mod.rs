@@ -90,6 +90,16 @@ pub enum BenchError {
         /// What is wrong with it.
         source: InvalidSecret,
     },
+    /// The grant of a bundle has no such disk.
+    #[error("the grant of {path:?} has no LUN {lun}; it has {has}")]
+    NoDisk {
+        /// The bundle.
+        path: PathBuf,
+        /// The disk asked for.
+        lun: u8,
+        /// Numbers and names of those it has.
+        has: String,
+    },
     /// There is no bundle at all.
     #[error("there is no bundle to log in with")]
     NoBundle,
@@ -127,7 +137,7 @@ pub enum BenchError {
         block_size: u32,
     },
     /// The reference cannot be used.
-    #[error("cannot compare with {path:?}: {why}")]
+    #[error("cannot compare with {path:?}: {why}; name a raw image of the disk that is read")]
     Reference {
         /// The file.
         path: PathBuf,
@@ -159,7 +169,7 @@ pub async fn run(
         let sessions = plan.sessions;
         return Err(BenchError::OpenFiles { sessions, limit });
     }
-    let open = |file: &PathBuf| Door::new(file, plan.plain);
+    let open = |file: &PathBuf| Door::new(file, plan.plain, plan.lun);
     let doors = plan.bundles.iter().map(open).collect::<Result<_, _>>()?;
     let started = Instant::now();
     let lun = Lun::peripheral(plan.lun);

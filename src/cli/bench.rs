@@ -9,7 +9,8 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
-use super::output::{Format, say, say_json, say_table, size};
+use super::output::{Format, counted, say, say_json, say_table, size};
+use super::tunnel::address;
 use crate::bench::{self, Pattern, Plan, Progress, Report};
 use crate::initiator::MAX_DEPTH;
 use crate::interrupt::Interrupt;
@@ -33,7 +34,7 @@ pub(super) struct Bench {
     #[arg(long = "bundle", value_name = "FILE", required = true)]
     bundles: Vec<PathBuf>,
     /// Connect to this listener without TLS instead of the bundle's portal.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
     plain: Option<SocketAddr>,
     /// Sessions, each with a connection of its own.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
@@ -53,7 +54,7 @@ pub(super) struct Bench {
     /// How long to read.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
-    /// Compare every byte with this raw image of the same disk.
+    /// Compare every byte that is read with this raw image of the same disk.
     #[arg(long, value_name = "FILE")]
     verify: Option<PathBuf>,
     /// Hold the sessions and read nothing; answer when the target asks whether we are there.
@@ -144,8 +145,8 @@ fn show(plan: &Plan, progress: Progress, terminal: bool) {
     let shown = match progress {
         Progress::LoggedIn(took) => writeln!(
             err,
-            "{} sessions are logged in after {:.2} s",
-            plan.sessions,
+            "{} logged in after {:.2} s",
+            counted(plan.sessions as u64, "session"),
             took.as_secs_f32()
         ),
         Progress::Reading(time, reads, errors) if terminal => {
@@ -169,10 +170,13 @@ fn show(plan: &Plan, progress: Progress, terminal: bool) {
 fn table(report: &Report) -> Result<(), Failure> {
     let transport = if report.tls { "TLS" } else { "no TLS" };
     say(&match report.queue_depth {
-        0 => format!("{} idle sessions, {transport}", report.sessions),
+        0 => format!(
+            "{}, idle, {transport}",
+            counted(report.sessions as u64, "session")
+        ),
         depth => format!(
-            "{} sessions × {depth} reads of {}, {}, {transport}",
-            report.sessions,
+            "{} × {depth} reads of {}, {}, {transport}",
+            counted(report.sessions as u64, "session"),
             size(report.block.into()),
             match report.pattern {
                 Pattern::Random => "random",

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use clap::Args;
 use reqwest::{Certificate, Method, RequestBuilder, Response, StatusCode};
+use rustls::CertificateError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
 use crate::api::{ErrorBody, OPERATOR_HEADER};
-use crate::config::Config;
+use crate::config::{Config, Portal};
 use crate::state_dir::{StateDir, StateDirError};
 
 /// The variable that holds the token where there is no state directory.
@@ -54,7 +55,10 @@ pub(super) struct Client {
     token: Zeroizing<String>,
     /// For messages.
     address: String,
+    /// What to do if nobody answers.
     start_hint: String,
+    /// What to do if somebody else does.
+    stranger_hint: String,
 }
 
 impl Connection {
@@ -77,14 +81,21 @@ fn remote(server: &str, ca: &Path) -> Result<Client, Failure> {
             "set it to the content of `api.token` in the server's state directory",
         )
     })?;
-    let server = server.strip_prefix("https://").unwrap_or(server);
-    let server = server.trim_end_matches('/');
+    let named = server.strip_prefix("https://").unwrap_or(server);
+    let portal = Portal::parse(named.trim_end_matches('/')).ok_or_else(|| {
+        Failure::new(
+            format!("cannot ask {server}"),
+            "it is not HOST:PORT",
+            "write it as recovery.example.com:3260",
+        )
+    })?;
     Ok(Client {
         http: build(builder(ca)?)?,
-        base: format!("https://{server}"),
+        base: format!("https://{portal}"),
         token,
-        address: server.to_owned(),
+        address: portal.to_string(),
         start_hint: "see that the server runs, and that this machine may connect to it".into(),
+        stranger_hint: "name its own ca.pem with --ca".into(),
     })
 }
 
@@ -113,6 +124,10 @@ fn local(path: &Path) -> Result<Client, Failure> {
         token,
         address: address.to_string(),
         start_hint: format!("start it with `itemlift serve --state {}`", path.display()),
+        stranger_hint: format!(
+            "another program listens there, or a server whose state directory is not {}: name that one's with --state",
+            path.display()
+        ),
     })
 }
 
@@ -162,15 +177,16 @@ fn builder(ca: &Path) -> Result<reqwest::ClientBuilder, Failure> {
             "name the server's ca.pem",
         )
     })?;
-    let certificate = Certificate::from_pem(&pem).map_err(|_| {
-        Failure::new(
+    let certificates = Certificate::from_pem_bundle(&pem).unwrap_or_default();
+    if certificates.is_empty() {
+        return Err(Failure::new(
             WHAT,
             format!("{} holds no certificate", ca.display()),
             "name the server's ca.pem",
-        )
-    })?;
+        ));
+    }
     Ok(reqwest::Client::builder()
-        .tls_certs_only([certificate])
+        .tls_certs_only(certificates)
         .https_only(true)
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIME)
@@ -245,7 +261,17 @@ impl Client {
         Failure::new(
             format!("cannot reach the server at {}", self.address),
             innermost(error),
-            self.start_hint.clone(),
+            match refused_certificate(error) {
+                None => self.start_hint.clone(),
+                Some(CertificateError::NotValidForNameContext { .. }) => {
+                    "use a name that it is valid for, or add this one to `hosts` in the server's itemlift.toml".into()
+                }
+                Some(
+                    CertificateError::ExpiredContext { .. }
+                    | CertificateError::NotValidYetContext { .. },
+                ) => "check this machine's clock and the server's".into(),
+                Some(_) => self.stranger_hint.clone(),
+            },
         )
     }
 
@@ -265,6 +291,23 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
         innermost = source;
     }
     innermost.to_string()
+}
+
+/// What was wrong with the certificate of whoever answered, if it was that.
+fn refused_certificate<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a CertificateError> {
+    if let Some(rustls::Error::InvalidCertificate(why)) = error.downcast_ref() {
+        return Some(why);
+    }
+    // An I/O error hides the error in it, and shows the causes of that.
+    let hidden = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref);
+    match hidden {
+        Some(hidden) => refused_certificate(hidden),
+        None => refused_certificate(error.source()?),
+    }
 }
 
 /// For whom this process acts: the user who called sudo, else the user.

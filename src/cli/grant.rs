@@ -1,5 +1,6 @@
 //! `itemlift grant`.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -150,8 +151,18 @@ impl Create {
         };
         let content = created.content.as_bytes();
         match place.write(&created.file_name, mode, content, self.replace) {
-            Ok(file) => self.report(&created, &file),
-            Err(error) => Err(take_back(&client, &created, &error).await),
+            Ok(file) => match self.report(&created, &file) {
+                Err(error) => {
+                    // Nobody has seen the password.
+                    let _ = std::fs::remove_file(&file);
+                    Err(take_back(&client, &created, "the grant was not told", error, "").await)
+                }
+                Ok(()) => Ok(()),
+            },
+            Err(error) => {
+                const ADVICE: &str = "name another place with --out; ";
+                Err(take_back(&client, &created, "the file was not written", error, ADVICE).await)
+            }
         }
     }
 
@@ -199,18 +210,24 @@ impl Create {
     }
 }
 
-/// Revokes a grant whose file could not be written: nobody can use it.
-async fn take_back(client: &Client, created: &CreatedGrant, error: &std::io::Error) -> Failure {
+/// Revokes a grant whose file could not be written, or whose password could not be shown: nobody can use it.
+async fn take_back(
+    client: &Client,
+    created: &CreatedGrant,
+    what: &str,
+    error: impl Display,
+    advice: &str,
+) -> Failure {
     let path = format!("/api/v1/grants/{}/revoke", created.grant);
     let revoked = client.post::<GrantView>(&path, None::<&()>).await;
     let advice = match revoked {
-        Ok(_) => "name another place with --out; the grant was revoked".to_owned(),
+        Ok(_) => format!("{advice}the grant was revoked"),
         Err(_) => format!(
             "revoke the grant with `itemlift grant revoke {}`",
             created.grant
         ),
     };
-    Failure::new("the file was not written", error, advice)
+    Failure::new(what, error, advice)
 }
 
 fn list(grants: &[GrantView], format: Format) -> Result<(), Failure> {

@@ -22,6 +22,13 @@ impl Place {
     /// Looks at what `--out` names before anything is made. A file that is there stays, unless `replace`.
     pub(super) fn find(out: &Path, replace: bool) -> Result<Self, Failure> {
         let named = out.display();
+        if out == Path::new("-") {
+            return Err(Failure::new(
+                WHAT,
+                "`-` is no file: standard output tells of the grant, and shows the password",
+                "name a file or a folder with --out",
+            ));
+        }
         match fs::symlink_metadata(out) {
             Ok(_) if out.is_dir() => Ok(Self::Folder(out.to_owned())),
             Ok(found) if found.is_symlink() => Err(Failure::new(
@@ -128,6 +135,7 @@ mod tests {
         std::os::unix::fs::symlink(&there, &link).unwrap();
         assert!(Place::find(&link, true).is_err());
         assert!(Place::find(Path::new("/dev/null"), true).is_err());
+        assert!(Place::find(Path::new("-"), false).is_err());
         assert!(Place::find(&dir.path().join("no/such"), false).is_err());
         assert!(Place::find(&dir.path().join("no/"), false).is_err());
 

@@ -127,7 +127,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Point(point) => point.run(state).await,
         Command::Grant(grant) => grant.run(state).await,
         Command::Session(session) => session.run(state).await,
-        Command::Script(script) => script.run(),
+        Command::Script(script) => script.run(state),
         Command::Tunnel(tunnel) => tunnel.run().await,
         Command::Bench(bench) => bench.run().await,
     }

@@ -74,6 +74,12 @@ pub(super) fn visible(text: &str) -> String {
     shown
 }
 
+/// A number of things: `1 disk`, `2 disks`.
+pub(super) fn counted(number: u64, one: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {one}{ending}")
+}
+
 /// A number of bytes: `512 B`, `1.5 GiB`, `64 TiB`.
 pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -129,6 +135,12 @@ mod tests {
         ] {
             assert_eq!(size(bytes), text);
         }
+    }
+
+    #[test]
+    fn counts() {
+        let shown = [0, 1, 2].map(|number| counted(number, "disk"));
+        assert_eq!(shown, ["0 disks", "1 disk", "2 disks"]);
     }
 
     #[test]

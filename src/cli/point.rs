@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::client::Connection;
 use super::failure::Failure;
-use super::output::{Format, moment, say, say_json, say_table, visible};
+use super::output::{Format, counted, moment, say, say_json, say_table, visible};
 use super::time::{self, Edge};
 use super::verify::Verify;
 use crate::api::PointView;
@@ -27,7 +27,8 @@ pub(super) enum Point {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Times: 2026-11-20T02:00:00Z, 2026-11-20 (UTC), or a time ago: 7d, 36h\n\n\
+    after_help = "DISKS are the images that lie there. Those that others of them are based on or made of are left out once they are opened, \
+    as for a grant.\n\nTimes: 2026-11-20T02:00:00Z, 2026-11-20 (UTC), or a time ago: 7d, 36h\n\n\
     Example:\n  itemlift point list --vm web01 --since 7d --consistency application"
 )]
 pub(super) struct List {
@@ -86,10 +87,8 @@ impl List {
             let all = points.len();
             points.retain(|point| point.time >= oldest);
             if points.len() < all {
-                eprintln!(
-                    "{} older recovery point(s) not shown; --since shows them, for example --since 365d",
-                    all - points.len()
-                );
+                let older = counted((all - points.len()) as u64, "older recovery point");
+                eprintln!("{older} not shown; --since shows more, for example --since 365d");
             }
         }
         if self.format == Format::Json {
@@ -111,7 +110,7 @@ impl List {
             if query.is_empty() {
                 "No recovery points. `itemlift source check` shows where they are looked for, and what is wrong there."
             } else {
-                "No recovery point matches. `itemlift point list` shows all of the last 30 days."
+                "No recovery point matches. `itemlift point list --since 365d` shows those of all VMs."
             },
         )?;
         // Sentences would tear the table's columns apart.

@@ -10,6 +10,7 @@ use recovery_mount::VerifyError;
 
 use super::failure::Failure;
 use super::output::{say, visible};
+use crate::state_dir::StateDir;
 
 /// Bytes of a file to verify at most. Scripts are far smaller.
 const MAX_FILE: u64 = 64 << 20;
@@ -24,18 +25,27 @@ pub(super) enum Script {
     Verify {
         /// The mount script.
         file: PathBuf,
-        /// The server's CA certificate: its `ca.pem`.
+        /// The server's CA certificate. Default: `ca.pem` in the state directory.
         #[arg(long, value_name = "FILE")]
-        ca: PathBuf,
+        ca: Option<PathBuf>,
     },
 }
 
 impl Script {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self, state: &Path) -> Result<(), Failure> {
         let Self::Verify { file, ca } = self;
         let what = format!("{} is not verified", file.display());
-        let script = read(&file, &what)?;
-        let ca = String::from_utf8_lossy(&read(&ca, &what)?).into_owned();
+        let script = read(&file, &what, "name a file that you may read")?;
+        let ca = match ca {
+            Some(ca) => read(&ca, &what, "name a file that you may read")?,
+            None => {
+                const ADVICE: &str = "name the server's ca.pem with --ca";
+                let state =
+                    StateDir::open(state).map_err(|error| Failure::new(&what, error, ADVICE))?;
+                read(&state.ca(), &what, ADVICE)?
+            }
+        };
+        let ca = String::from_utf8_lossy(&ca).into_owned();
         let info = recovery_mount::verify(&script, &ca, Timestamp::now().as_second())
             .map_err(|error| Failure::new(&what, &error, advice(&error)))?;
         say(&visible(&format!(
@@ -60,14 +70,14 @@ fn advice(error: &VerifyError) -> &'static str {
 }
 
 /// Reads a file that may be anything, so no further than [`MAX_FILE`].
-fn read(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
+fn read(path: &Path, what: &str, advice: &str) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
     read.map_err(|error| {
         Failure::new(
             what,
             format!("{} cannot be read: {error}", path.display()),
-            "name a file that you may read",
+            advice,
         )
     })?;
     if bytes.len() as u64 > MAX_FILE {

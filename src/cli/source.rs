@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::client::{Client, Connection};
 use super::failure::Failure;
-use super::output::{Format, moment, say, say_json, say_table, visible};
+use super::output::{Format, counted, moment, say, say_json, say_table, visible};
 use super::progress::{Bar, Unit};
 use crate::api::{CheckEvent, LeftOut, SourceView};
 
@@ -98,8 +98,12 @@ fn show(sources: &[SourceView], format: Format) -> Result<(), Failure> {
         sources.iter().map(row),
         "No sources. Name one in itemlift.toml and restart the server.",
     )?;
-    for problem in sources.iter().flat_map(|source| &source.problems) {
-        say(&format!("\n{}", visible(problem)))?;
+    // Which source a file or a sentence belongs to is not said in them.
+    for source in sources.iter().filter(|source| !source.problems.is_empty()) {
+        say(&format!("\nProblems of {}:", visible(&source.source)))?;
+        for problem in &source.problems {
+            say(&format!("  {}", visible(problem)))?;
+        }
     }
     show_left_out(sources)
 }
@@ -126,7 +130,11 @@ fn found(sources: &[SourceView], problems: usize) -> Failure {
     let affected = sources.iter().filter(|source| !source.problems.is_empty());
     Failure::new(
         "not everything in the sources can be used",
-        format!("{problems} problem(s) in {} source(s)", affected.count()),
+        format!(
+            "{} in {}",
+            counted(problems as u64, "problem"),
+            counted(affected.count() as u64, "source")
+        ),
         "see the list",
     )
 }

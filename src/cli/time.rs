@@ -51,7 +51,7 @@ pub(super) fn lifetime(text: &str) -> Result<Duration, String> {
         .filter(|duration| {
             (crate::grant::SHORTEST_LIFETIME..=crate::grant::LIFETIME).contains(duration)
         })
-        .ok_or_else(|| format!("{text:?} is not a lifetime from 1s to 12h"))
+        .ok_or_else(|| "it is a time from 1s to 12h, such as 12h, 90m or 1h30m".to_owned())
 }
 
 #[cfg(test)]

@@ -18,8 +18,14 @@ pub(super) struct Tunnel {
     #[arg(long, value_name = "FILE")]
     bundle: PathBuf,
     /// Where initiators on this machine connect to.
-    #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 3260)))]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address, default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 3260)))]
     listen: SocketAddr,
+}
+
+/// An address of this machine and a port.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = |_| "it is an address and a port, such as 127.0.0.1:3262".to_owned();
+    text.parse().map_err(wrong)
 }
 
 impl Tunnel {

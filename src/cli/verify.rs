@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::client::Connection;
 use super::failure::Failure;
-use super::output::{Format, say, say_json, say_table, size, visible};
+use super::output::{Format, counted, say, say_json, say_table, size, visible};
 use super::progress::{Bar, Unit};
 use crate::api::VerifyPoint;
 use crate::verify::{Damaged, DiskDone, Event, Finished, Started};
@@ -146,8 +146,10 @@ impl Outcome {
             Some(finished) if finished.damages > 0 => Err(Failure::new(
                 format!("{} damaged", what()),
                 format!(
-                    "{} of {} disk(s), {} place(s)",
-                    finished.damaged_disks, finished.disks, finished.damages
+                    "{} of {}, {}",
+                    finished.damaged_disks,
+                    counted(finished.disks as u64, "disk"),
+                    counted(finished.damages, "place")
                 ),
                 "put back good copies of the files named, or choose another recovery point",
             )),
@@ -166,9 +168,16 @@ fn sentence(damaged: &Damaged) -> String {
         ),
         _ => String::new(),
     };
-    let file = match damaged.file.as_str() {
-        "" => String::new(),
-        file => format!("in {file:?}"),
+    let file = format!("{:?}", damaged.file);
+    // Why a disk does not open names the file itself.
+    let place = if damaged.file.is_empty() || damaged.reason.contains(&file) {
+        range.trim_end_matches(", ").to_owned()
+    } else {
+        format!("{range}in {file}")
     };
-    format!("  {}: {range}{file}: {}", damaged.disk, damaged.reason)
+    let place = match place.as_str() {
+        "" => String::new(),
+        place => format!("{place}: "),
+    };
+    format!("  {}: {place}{}", damaged.disk, damaged.reason)
 }

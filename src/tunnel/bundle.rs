@@ -60,7 +60,7 @@ pub struct SecretText(String);
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// It cannot be read.
-    #[error("cannot read the bundle {path:?}: {source}")]
+    #[error("cannot read the bundle {path:?}: {source}; name a file that you may read")]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -68,7 +68,9 @@ pub enum BundleError {
         source: std::io::Error,
     },
     /// It is not a bundle.
-    #[error("{path:?} is not a bundle that `itemlift grant create --os bundle` wrote: {why}")]
+    #[error(
+        "{path:?} is not a bundle: {why}; name the file that `itemlift grant create --os bundle` wrote"
+    )]
     NotABundle {
         /// The file.
         path: PathBuf,

@@ -39,6 +39,9 @@ fn wrong_usage_is_status_two() {
     ] {
         usage_error(&mut itemlift(arguments));
     }
+    let mut listens_by_name = itemlift(["tunnel", "--bundle", "b.json", "--listen", "localhost"]);
+    let error = usage_error(&mut listens_by_name);
+    assert!(error.contains("such as 127.0.0.1:3262"), "{error}");
     let help = succeeds(&mut itemlift(["grant", "create", "--help"]));
     assert!(
         help.contains("Examples:") && help.contains("--lifetime"),
@@ -62,6 +65,23 @@ fn without_a_server_the_way_to_start_it_is_told() {
     symlink("itemlift.toml", closed.join("itemlift.toml")).unwrap();
     let error = fails(itemlift(["grant", "list", "--state"]).arg(&closed));
     assert!(error.contains("cannot read"), "{error}");
+}
+
+#[test]
+fn a_filter_of_the_log_that_is_none_is_told() {
+    let site = Site::new();
+    let list = |filter: &str| {
+        let mut command = site.run(["grant", "list"]);
+        text(&command.env("ITEMLIFT_LOG", filter).output().unwrap().stderr)
+    };
+    let told = list("itemlift=loud");
+    assert!(
+        told.contains("itemlift=loud") && told.contains("itemlift=debug"),
+        "{told}"
+    );
+    for good in ["", "itemlift=error"] {
+        assert!(!list(good).contains("ITEMLIFT_LOG"));
+    }
 }
 
 #[test]
@@ -90,8 +110,17 @@ fn from_another_machine_with_a_token() {
     assert!(fails(&mut ask(&ca, Some(&wrong))).contains("token"));
     let other = Site::new();
     let error = fails(&mut ask(&other.state().join("ca.pem"), Some(&token)));
-    assert!(error.contains("certificate"), "{error}");
+    assert!(
+        error.contains("certificate") && error.contains("with --ca"),
+        "{error}"
+    );
     assert!(fails(&mut ask(&site.out("none"), Some(&token))).contains("cannot be read"));
+    let empty = site.out("empty.pem");
+    fs::write(&empty, "no PEM").unwrap();
+    assert!(fails(&mut ask(&empty, Some(&token))).contains("holds no certificate"));
+    let mut no_port = itemlift(["grant", "list", "--server", "127.0.0.1", "--ca"]);
+    let error = fails(no_port.arg(&ca).env("ITEMLIFT_TOKEN", &token));
+    assert!(error.contains("not HOST:PORT"), "{error}");
     server.stop();
 }
 

@@ -49,6 +49,16 @@ fn from_init_to_a_script_that_verifies() {
         "{said}"
     );
 
+    // On the server itself its own ca.pem is at hand.
+    assert!(succeeds(site.run(["script", "verify"]).arg(&file)).contains(id));
+    let elsewhere = itemlift(["script", "verify", "--state"])
+        .arg(site.out("none"))
+        .arg(&file)
+        .output()
+        .unwrap();
+    let error = String::from_utf8(elsewhere.stderr).unwrap();
+    assert!(error.contains("with --ca"), "{error}");
+
     let script = fs::read(&file).unwrap();
     let altered = site.out("altered.py");
     for at in [0, script.len() / 3, script.len() / 2, script.len() - 2] {
@@ -193,6 +203,7 @@ fn a_grant_that_cannot_be_written_is_not_made() {
         (link.clone(), "symbolic link"),
         (site.out("no/such/file"), "does not exist"),
         (PathBuf::from("/dev/null"), "neither a file nor a folder"),
+        (PathBuf::from("-"), "`-` is no file"),
     ] {
         let error = fails(&mut create("web01", "linux", &out, &[]));
         assert!(error.contains(says), "{out:?}: {error}");
@@ -224,6 +235,25 @@ fn a_grant_that_cannot_be_written_is_not_made() {
 
     succeeds(&mut create("web01", "linux", &mine, &["--replace"]));
     assert!(fs::read(&mine).unwrap().starts_with(b"#!"));
+    server.stop();
+}
+
+#[test]
+fn a_grant_whose_password_nobody_saw_is_revoked() {
+    let site = Site::new();
+    let server = site.serve();
+    let out = site.out("unseen.py");
+    let mut command = site.run(["grant", "create", "--vm", "web01", "--os", "linux", "--out"]);
+    let full = fs::OpenOptions::new().write(true).open("/dev/full");
+    let output = command.arg(&out).stdout(full.unwrap()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        error.contains("No space left") && error.ends_with("the grant was revoked\n"),
+        "{error}"
+    );
+    assert_eq!(site.grants()[0]["state"], "revoked");
+    assert!(!out.exists());
     server.stop();
 }
 

@@ -41,7 +41,10 @@ fn a_good_point_has_sums_and_status_zero() {
     let error = fails(&mut site.run(["point", "verify", "web02", "latest"]));
     assert!(error.contains("web02"), "{error}");
     let error = fails(&mut site.run(["point", "verify", "web01", "latest", "--disk", "x"]));
-    assert!(error.contains("\"x\""), "{error}");
+    assert!(
+        error.contains("no disk \"x\", but \"disk0.raw\";"),
+        "{error}"
+    );
     usage_error(&mut site.run(["point", "verify", "web01"]));
     server.stop();
 }
@@ -95,7 +98,7 @@ fn a_damaged_point_says_what_and_where_and_is_status_one() {
     );
     let last = error.lines().last().unwrap();
     assert!(
-        last.starts_with("itemlift: ") && last.contains("1 of 2 disk(s)"),
+        last.starts_with("itemlift: ") && last.contains("1 of 2 disks, 1 place;"),
         "{error}"
     );
     let arguments = ["point", "verify", "web01", "latest", "--format", "json"];
@@ -144,6 +147,35 @@ fn a_check_of_the_sources_says_what_is_wrong_and_what_is_left_out() {
     assert!(
         table.contains("bad1.qcow2") && table.contains("bad2.qcow2"),
         "{table}"
+    );
+    let last = text(&output.stderr);
+    assert!(
+        last.ends_with(" problems in 1 source; see the list\n"),
+        "{last}"
+    );
+    server.stop();
+}
+
+#[test]
+fn a_problem_is_shown_with_its_source() {
+    let site = Site::new();
+    let missing = site.out("not mounted");
+    site.configure(&format!(
+        "[[source]]\nkind = \"images\"\npath = {missing:?}"
+    ));
+    let folder = site.source().join("web01").join("monday");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("disk0.raw"), [0; 512]).unwrap();
+    let server = site.serve();
+    let list = succeeds(&mut site.run(["source", "list"]));
+    let told = |source: &std::path::Path, problem: &str| {
+        let told = format!("Problems of {}:\n  {problem}", source.display());
+        assert!(list.contains(&told), "{told}\n{list}");
+    };
+    told(&missing, "it does not exist, or is no folder; check that");
+    told(
+        &site.source(),
+        "\"web01/monday\": the folder's name is no time; ",
     );
     server.stop();
 }
