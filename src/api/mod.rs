@@ -16,6 +16,7 @@ mod opening;
 mod own_grant;
 mod points;
 mod sessions;
+mod show_point;
 mod sources;
 mod token;
 mod verify;
@@ -41,6 +42,7 @@ pub use health::Health;
 pub use own_grant::OwnGrant;
 pub use points::PointView;
 pub use sessions::SessionView;
+pub use show_point::{DiskView, OpenedPoint};
 pub use sources::{CheckEvent, LeftOut, SourceView};
 pub use token::{ApiToken, OPERATOR_HEADER};
 pub use verify::VerifyPoint;
@@ -78,6 +80,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/sources", get(sources::list))
         .route("/api/v1/sources/check", post(sources::check))
         .route("/api/v1/points", get(points::list))
+        .route("/api/v1/points/show", get(show_point::show))
         .route("/api/v1/points/verify", post(verify::verify))
         .route(
             "/api/v1/grants",

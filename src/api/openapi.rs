@@ -6,7 +6,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    create_grant, error, grants, health, metrics, own_grant, points, sessions, sources, verify,
+    create_grant, error, grants, health, metrics, own_grant, points, sessions, show_point, sources,
+    verify,
 };
 
 #[derive(OpenApi)]
@@ -20,6 +21,7 @@ use super::{
         sources::list,
         sources::check,
         points::list,
+        show_point::show,
         verify::verify,
         grants::list,
         create_grant::create,

@@ -19,7 +19,7 @@ use super::AppState;
 use super::error::{ApiError, ErrorBody};
 use super::lines::{self, Telling};
 use super::opening::{self, NotOpened};
-use crate::point::{Filter, OpenError, RecoveryPoint};
+use crate::point::{Filter, Ignored, OpenError, RecoveryPoint};
 
 const NOT_CHECKED: &str = "cannot check the sources";
 
@@ -54,6 +54,15 @@ pub struct LeftOut {
     pub file: String,
     /// Why.
     pub reason: String,
+}
+
+impl From<&Ignored> for LeftOut {
+    fn from(ignored: &Ignored) -> Self {
+        Self {
+            file: ignored.path.to_string_lossy().into_owned(),
+            reason: ignored.reason.to_owned(),
+        }
+    }
 }
 
 /// One line of a check's answer. The last is `finished`.
@@ -266,10 +275,7 @@ impl Survey {
         view.problems
             .extend(point.problems.iter().map(ToString::to_string));
         view.left_out
-            .extend(point.ignored.iter().map(|ignored| LeftOut {
-                file: ignored.path.to_string_lossy().into_owned(),
-                reason: ignored.reason.to_owned(),
-            }));
+            .extend(point.ignored.iter().map(LeftOut::from));
         if !self.vms.contains(&point.vm) {
             self.vms.insert(point.vm.clone());
         }

@@ -12,6 +12,7 @@ mod progress;
 mod script;
 mod serve;
 mod session;
+mod show_point;
 mod source;
 mod time;
 mod tunnel;

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::client::Connection;
 use super::failure::Failure;
 use super::output::{Format, counted, moment, say, say_json, say_table, visible};
+use super::show_point::Show;
 use super::time::{self, Edge};
 use super::verify::Verify;
 use crate::api::PointView;
@@ -21,6 +22,8 @@ const SHOWN: SignedDuration = SignedDuration::from_hours(30 * 24);
 pub(super) enum Point {
     /// List recovery points, by VM, newest first; those of the last 30 days if nothing else is asked for.
     List(List),
+    /// Show a recovery point, after opening its disks: what a grant of it would serve.
+    Show(Show),
     /// Read everything of a recovery point, print a SHA-256 for each disk, and list what is damaged. Exit status 1 if anything is.
     Verify(Verify),
 }
@@ -55,6 +58,7 @@ impl Point {
     pub(super) async fn run(self, state: &Path) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run(state).await,
+            Self::Show(show) => show.run(state).await,
             Self::Verify(verify) => verify.run(state).await,
         }
     }

@@ -179,3 +179,41 @@ fn a_problem_is_shown_with_its_source() {
     );
     server.stop();
 }
+
+#[test]
+fn a_point_is_shown_with_what_its_disks_are() {
+    let site = Site::new();
+    let folder = site.source().join("web01").join(POINT);
+    fs::write(folder.join("broken.vhdx"), vec![1; 4096]).unwrap();
+    fs::write(folder.join("notes.md5"), "sums").unwrap();
+    let server = site.serve();
+    let arguments = ["point", "show", "web01", POINT, "--format", "json"];
+    let shown = json(&succeeds(&mut site.run(arguments)));
+    assert_eq!(
+        (&shown["vm"], &shown["point"]),
+        (&json!("web01"), &json!(POINT))
+    );
+    let disks = shown["disks"].as_array().unwrap();
+    assert_eq!(disks.len(), 2, "{shown}");
+    assert_eq!(disks[0]["name"], "broken.vhdx");
+    assert_eq!(disks[0]["size"], json!(null));
+    let problem = disks[0]["problem"].as_str().unwrap();
+    assert!(problem.contains("vhdx header"), "{problem}");
+    assert_eq!(
+        disks[1],
+        json!({"name": "disk0.raw", "format": "raw", "size": 1 << 20, "sector_size": 512, "problem": null})
+    );
+    assert_eq!(shown["left_out"][0]["reason"], "checksum or signature");
+
+    let table = succeeds(&mut site.run(["point", "show", "web01", "latest"]));
+    for part in [POINT, "disk0.raw", "1 MiB", "Problems:\n  ", "notes.md5"] {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+    let error = fails(&mut site.run(["point", "show", "web01", "yesterday"]));
+    assert!(
+        error.contains("no recovery point \"yesterday\"") && error.contains("point list"),
+        "{error}"
+    );
+    usage_error(&mut site.run(["point", "show", "web01"]));
+    server.stop();
+}
