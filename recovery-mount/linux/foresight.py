@@ -27,6 +27,7 @@ def steps(host, plan, folder, missing):
         )
     )
     found.append("Attach {}.".format(", ".join(disk_words(disk) for disk in plan["disks"])))
+    found += ["Do without {}, which is damaged: {}".format(disk["name"], disk["reason"]) for disk in plan["not_served"]]
     found.append(
         "Open LVM, RAID, LUKS and BitLocker on throw-away overlays, under names of their own: those that this machine "
         "uses itself do not matter."

@@ -87,7 +87,7 @@ def already(host, talk, plan, state):
         )
     )
     volumes = state.get("volumes", [])
-    show(talk, volumes, state.get("trees", []))
+    show(talk, plan, volumes, state.get("trees", []))
     for name in state.get("full", []):
         talk.say(full_sentence(state, name))
     expires_at = state.get("expires_at", plan["expires_at"])

@@ -7,7 +7,10 @@ import sys
 
 
 def print_report(state, plan, expires_at, volumes, more=None):
-    """Prints the line; paths are given as UTF-8 whatever this process's locale is. `more`: what --check has found."""
+    """Prints the line; paths are given as UTF-8 whatever this process's locale is. `more`: what --check has found.
+
+    Disks of the recovery point that are damaged and not served are named where there are any.
+    """
     report = {
         "state": state,
         "grant": plan["grant"],
@@ -16,6 +19,8 @@ def print_report(state, plan, expires_at, volumes, more=None):
         "expires_at": rfc3339(expires_at),
         "volumes": [dict(volume, path=as_text(volume["path"])) for volume in volumes],
     }
+    if plan["not_served"]:
+        report["not_served"] = plan["not_served"]
     report.update(more or {})
     try:
         sys.stdout.write(json.dumps(report) + "\n")

@@ -77,12 +77,13 @@ class Run:
         volumes = mount_volumes(self.host, talk, self.state, plan, self.folder, devices, overlays, self.checkpoint)
         reports = [volume.report() for volume in volumes]
         self.state.note(state="mounted", volumes=reports)
-        show(talk, reports, self.state["trees"])
+        show(talk, plan, reports, self.state["trees"])
         if talk.as_json:
             print_report("mounted", plan, self.state["expires_at"], reports)
         if not any(report["mounted"] for report in reports):
             raise Stop(IN_PART, "Nothing could be mounted: the disks hold no file system that this machine can read.")
-        return DONE if all(volume.mounted or not volume.wanted for volume in volumes) else IN_PART
+        is_all = not plan["not_served"] and all(volume.mounted or not volume.wanted for volume in volumes)
+        return DONE if is_all else IN_PART
 
     def stay(self, status):
         """Waits for the end; returns the exit status."""
@@ -112,8 +113,8 @@ class Run:
             self.talk.progress(stage, count)
 
 
-def show(talk, reports, trees=()):
-    """The table, as wide as the terminal, and where the volumes are together as on their machine."""
+def show(talk, plan, reports, trees=()):
+    """The table, as wide as the terminal, where the volumes are together as on their machine, and what is not there."""
     talk.below("")
     talk.say()
     talk.show(volume_table(reports, talk.width(), talk.shown))
@@ -126,6 +127,8 @@ def show(talk, reports, trees=()):
     )
     for path in trees:
         talk.say("As on the machine itself, each file at its path: " + path)
+    for disk in plan["not_served"]:
+        talk.say("Damaged, and not here: disk {} (LUN {}): {}".format(disk["name"], disk["lun"], disk["reason"]), "odd")
 
 
 def say_closed(talk, left):

@@ -27,7 +27,7 @@ mod verify;
 
 pub use linux::{Script, ScriptError, linux_script};
 pub use password::{Password, PasswordError};
-pub use plan::{Plan, PlanDisk, PlanError};
+pub use plan::{Plan, PlanDisk, PlanError, PlanNotServed};
 pub use seal::{Randomness, Secrets};
 pub use sign::{KeyError, SignError, SignFn, Signer};
 pub use verify::{ScriptInfo, VerifyError, verify, verify_command};

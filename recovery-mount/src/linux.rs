@@ -19,6 +19,9 @@ use crate::sign::{SignError, Signer, sign};
 /// Characters of a string literal on one line of the script.
 const LITERAL_WIDTH: usize = 96;
 
+/// Characters of the reason why a disk is not served: it may hold long paths.
+const MAX_REASON: usize = 600;
+
 /// A finished script.
 #[derive(Debug, Clone)]
 pub struct Script {
@@ -120,6 +123,15 @@ fn plan_literal(checked: &CheckedPlan<'_>) -> String {
         );
         literal.push_str(&format!(
             "        {{\"lun\": {lun}, \"name\": {name}, \"size\": {size}, \"sector_size\": {sector_size}}},\n"
+        ));
+    }
+    literal.push_str("    ],\n    \"not_served\": [\n");
+    for disk in &plan.not_served {
+        let (lun, name) = (disk.lun, python_literal(&disk.name));
+        let reason: String = disk.reason.chars().take(MAX_REASON).collect();
+        literal.push_str(&format!(
+            "        {{\"lun\": {lun}, \"name\": {name}, \"reason\": {}}},\n",
+            python_literal(&reason)
         ));
     }
     literal.push_str("    ],\n    \"ca_der\": ");

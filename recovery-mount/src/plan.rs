@@ -1,5 +1,7 @@
 //! What a script is to mount, and the checks that make it safe to write down.
 
+use std::collections::BTreeSet;
+
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use thiserror::Error;
 
@@ -46,6 +48,8 @@ pub struct Plan {
     pub expires_at: i64,
     /// The disks in LUN order.
     pub disks: Vec<PlanDisk>,
+    /// Disks of the recovery point that the target does not serve; mostly none.
+    pub not_served: Vec<PlanNotServed>,
 }
 
 /// One disk of the recovery point.
@@ -59,6 +63,17 @@ pub struct PlanDisk {
     pub size: u64,
     /// Logical sector size in bytes: 512, 1024, 2048 or 4096.
     pub sector_size: u32,
+}
+
+/// A disk of the recovery point that is damaged and that nobody can attach.
+#[derive(Debug, Clone)]
+pub struct PlanNotServed {
+    /// The LUN that it would have.
+    pub lun: u16,
+    /// The disk's name in the backup.
+    pub name: String,
+    /// What is wrong with it, and what to do; a long one is cut.
+    pub reason: String,
 }
 
 /// Why a plan cannot become a script.
@@ -95,8 +110,8 @@ pub enum PlanError {
     /// No disk, or more than the LUNs there are.
     #[error("a plan has 1 to {MAX_DISKS} disks, not {0}")]
     DiskCount(usize),
-    /// The LUNs do not rise from disk to disk or pass 254.
-    #[error("LUN {0} is out of order or above 254")]
+    /// The LUNs do not rise from disk to disk, pass 254, or name a disk that is not served.
+    #[error("LUN {0} is out of order, above 254 or meant twice")]
     Lun(u16),
     /// Size or sector size cannot be.
     #[error("disk {name:?} cannot have {size} bytes in sectors of {sector_size}")]
@@ -152,6 +167,7 @@ impl<'a> CheckedPlan<'a> {
             return Err(PlanError::Name);
         }
         check_disks(&plan.disks)?;
+        check_not_served(&plan.not_served, &plan.disks)?;
         Ok(Self {
             plan,
             host,
@@ -183,6 +199,19 @@ fn check_disks(disks: &[PlanDisk]) -> Result<(), PlanError> {
                 size,
                 sector_size,
             });
+        }
+    }
+    Ok(())
+}
+
+fn check_not_served(not_served: &[PlanNotServed], disks: &[PlanDisk]) -> Result<(), PlanError> {
+    let mut luns: BTreeSet<u16> = disks.iter().map(|disk| disk.lun).collect();
+    for disk in not_served {
+        if usize::from(disk.lun) >= MAX_DISKS || !luns.insert(disk.lun) {
+            return Err(PlanError::Lun(disk.lun));
+        }
+        if disk.name.len() > MAX_NAME_BYTES {
+            return Err(PlanError::Name);
         }
     }
     Ok(())
@@ -223,6 +252,30 @@ mod tests {
         ] {
             assert!(!is_iqn(wrong), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn no_disk_is_both_served_and_not() {
+        let served = PlanDisk {
+            lun: 1,
+            name: "d".into(),
+            size: 512,
+            sector_size: 512,
+        };
+        let check = |luns: &[u16], name: &str| {
+            let disks = luns.iter().map(|lun| PlanNotServed {
+                lun: *lun,
+                name: name.into(),
+                reason: "x".repeat(5000),
+            });
+            check_not_served(&disks.collect::<Vec<_>>(), std::slice::from_ref(&served))
+        };
+        assert_eq!(check(&[], ""), Ok(()));
+        assert_eq!(check(&[2, 0, 254], "damaged"), Ok(()));
+        assert_eq!(check(&[1], "d"), Err(PlanError::Lun(1)));
+        assert_eq!(check(&[3, 3], "d"), Err(PlanError::Lun(3)));
+        assert_eq!(check(&[255], "d"), Err(PlanError::Lun(255)));
+        assert_eq!(check(&[0], &"x".repeat(1025)), Err(PlanError::Name));
     }
 
     #[test]

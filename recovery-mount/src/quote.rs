@@ -41,6 +41,32 @@ pub(crate) fn comment(text: &str, width: usize) -> String {
     cut
 }
 
+/// The lines of an ASCII text, broken between words; a word that is wider than a line is cut.
+pub(crate) fn folded(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for mut word in text.split(' ') {
+        loop {
+            let line_is_empty = lines.last().is_none_or(String::is_empty);
+            let taken = lines.last().map_or(0, String::len);
+            let room = width.saturating_sub(taken + usize::from(!line_is_empty));
+            if !line_is_empty && word.len() > room {
+                lines.push(String::new());
+                continue;
+            }
+            let (piece, rest) = word.split_at_checked(room.max(1)).unwrap_or((word, ""));
+            if let Some(line) = lines.last_mut() {
+                line.push_str(if line_is_empty { "" } else { " " });
+                line.push_str(piece);
+            }
+            if rest.is_empty() {
+                break;
+            }
+            word = rest;
+        }
+    }
+    lines
+}
+
 /// A Python string literal in double quotes that evaluates to `text`.
 pub(crate) fn python_literal(text: &str) -> String {
     format!(
@@ -116,6 +142,15 @@ mod tests {
         }
         assert_eq!(comment("a\nb", 60), "a\\x0ab");
         assert_eq!(comment(&"x".repeat(100), 10), "xxxxxxx...");
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(folded("", 5), [""]);
+        assert_eq!(folded("ab cd efg", 5), ["ab cd", "efg"]);
+        assert_eq!(folded("a bcdefghijk l", 5), ["a", "bcdef", "ghijk", "l"]);
+        assert_eq!(folded("abcde", 5), ["abcde"]);
+        assert_eq!(folded("  a", 5).concat().trim(), "a");
     }
 
     #[test]

@@ -129,8 +129,8 @@ pub(super) async fn create(
         .map_err(|error| ApiError::because(NOT_MADE, error))?;
     let record = Arc::clone(&created.record);
     let made = tokio::task::spawn_blocking({
-        let state = state.clone();
-        move || handout::make(&state, created, os)
+        let (state, not_served) = (state.clone(), not_served.clone());
+        move || handout::make(&state, created, os, &not_served)
     })
     .await;
     let handout = match made {

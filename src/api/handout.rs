@@ -1,9 +1,9 @@
 //! What a grant is handed out as: a sealed, signed mount script, or a bundle.
 
-use recovery_mount::{Password, Plan, PlanDisk, Randomness, Secrets, Signer};
+use recovery_mount::{Password, Plan, PlanDisk, PlanNotServed, Randomness, Secrets, Signer};
 
 use super::AppState;
-use super::create_grant::Platform;
+use super::create_grant::{NotServed, Platform};
 use crate::grant::Created;
 use crate::grant::credentials::{NoRandomness, random};
 use crate::tunnel::{Bundle, BundleCredentials, SecretText};
@@ -35,20 +35,25 @@ pub(super) enum HandoutError {
     Platform,
 }
 
-/// Makes the file for a grant. Takes some ten milliseconds of computing: not for an async worker.
+/// Makes the file for a grant, of whose recovery point these disks are not served. Takes some ten milliseconds of computing: not for an async worker.
 pub(super) fn make(
     state: &AppState,
     created: Created,
     os: Platform,
+    not_served: &[NotServed],
 ) -> Result<Handout, HandoutError> {
     match os {
-        Platform::Linux => linux(state, created),
+        Platform::Linux => linux(state, created, not_served),
         Platform::Bundle => bundle(state, created),
         Platform::Windows => Err(HandoutError::Platform),
     }
 }
 
-fn linux(state: &AppState, created: Created) -> Result<Handout, HandoutError> {
+fn linux(
+    state: &AppState,
+    created: Created,
+    not_served: &[NotServed],
+) -> Result<Handout, HandoutError> {
     let record = &created.record;
     let plan = Plan {
         site: state.site.to_string(),
@@ -69,6 +74,14 @@ fn linux(state: &AppState, created: Created) -> Result<Handout, HandoutError> {
                 name: disk.name.clone(),
                 size: disk.size,
                 sector_size: disk.sector_size,
+            })
+            .collect(),
+        not_served: not_served
+            .iter()
+            .map(|disk| PlanNotServed {
+                lun: disk.lun,
+                name: disk.name.clone(),
+                reason: disk.reason.clone(),
             })
             .collect(),
     };

@@ -285,5 +285,18 @@ fn a_damaged_disk_is_told_and_the_others_are_served() {
         said.contains("Damaged   LUN 0, cut.raw, is not served"),
         "{said}"
     );
+    let script = fs::read_dir(site.out("")).unwrap().flatten();
+    let script = script.map(|entry| entry.path());
+    let mut script = script.filter(|path| path.extension().is_some_and(|end| end == "py"));
+    let script = fs::read_to_string(script.next().unwrap()).unwrap();
+    let (head, program) = script.split_once("\n\n").unwrap();
+    for text in [
+        "it does not attach:",
+        "#     0  cut.raw\n",
+        "its size, 700 bytes",
+    ] {
+        assert!(head.contains(text), "{text}: {head}");
+    }
+    assert!(program.contains(r#"{"lun": 0, "name": "cut.raw", "reason": "#));
     server.stop();
 }

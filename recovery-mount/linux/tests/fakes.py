@@ -183,6 +183,7 @@ PLAN = {
         {"lun": 0, "name": "root", "size": 1 << 30, "sector_size": 512},
         {"lun": 1, "name": "data", "size": 1 << 31, "sector_size": 512},
     ],
+    "not_served": [],
 }
 SECRETS = {
     "initiator_user": "user-i",

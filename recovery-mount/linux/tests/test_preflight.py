@@ -162,6 +162,12 @@ class Preflight(HostCase):
             self.assertIn(words, told[1])
             self.assertNotIn("word", told[1].replace("password", ""))
 
+    def test_a_disk_that_is_not_served_is_told(self):
+        plan = dict(PLAN, not_served=[{"lun": 2, "name": "logs", "reason": "the file is empty; copy it again"}])
+        told = steps(self.host, plan, "/data", [])
+        self.assertIn("Do without logs, which is damaged: the file is empty; copy it again", told)
+        self.assertNotIn("damaged", " ".join(steps(self.host, PLAN, "/data", [])))
+
     def test_what_is_in_the_way_is_told(self):
         self.assertEqual(self.detail("Names"), (True, "none that a run needs is taken"))
         self.assertEqual(self.detail("Earlier runs"), (True, "nothing left behind"))

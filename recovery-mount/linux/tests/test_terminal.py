@@ -132,7 +132,7 @@ talk.say("Attaching 1 disk of web01 (2026-11-20T02:00:00Z) from recovery.example
 talk.progress("Logging in.")
 talk.progress("Mounting the volumes.", " 1 of 3.")
 talk.progress("Mounting the volumes.", " 2 of 3.")
-show(talk, json.loads(sys.argv[1]))
+show(talk, {{"not_served": []}}, json.loads(sys.argv[1]))
 talk.progress("11 h 59 min left. To close: q here, or --unmount.")
 talk.say("Something happened meanwhile.")
 if sys.argv[2:]:

@@ -151,6 +151,17 @@ class WholeRun(HostCase):
         self.assertEqual(status, 5)
         self.assertIn("not mounted: cannot be mounted: broken", talk.text)
 
+    def test_a_disk_that_is_not_served_is_named_and_makes_status_5(self):
+        self.plan["not_served"] = [{"lun": 2, "name": "logs\x1b[2J", "reason": "the file is empty; copy it again"}]
+        status, talk = self.run_until(self.end_by(signal.SIGTERM))
+        self.assertEqual(status, 5)
+        self.assertIn("disk logs\x1b[2J (LUN 2): the file is empty; copy it again", talk.text)
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+            self.run_until(self.end_by(signal.SIGTERM), Talk(as_json=True))
+        for line in out.getvalue().splitlines():
+            self.assertEqual(json.loads(line)["not_served"], self.plan["not_served"])
+
     def test_nothing_to_mount_closes_at_once(self):
         self.host.answer("mount", Result(32, "", "mount: x: broken."))
         with self.assertRaises(Stop) as caught:

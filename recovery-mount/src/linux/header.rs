@@ -1,12 +1,15 @@
 //! The comment at the top, for the administrator who looks before running.
 
 use crate::civil_time::CivilTime;
-use crate::plan::{CheckedPlan, PlanDisk};
-use crate::quote::comment;
+use crate::plan::{CheckedPlan, PlanDisk, PlanNotServed};
+use crate::quote::{comment, folded};
 use crate::verify::verify_command;
 
 /// Characters that a name may take on its line.
 const NAME_WIDTH: usize = 80;
+/// Characters of a reason on one line, and in all.
+const REASON_WIDTH: usize = 100;
+const REASON_LENGTH: usize = 600;
 
 pub(super) fn header(checked: &CheckedPlan<'_>, file_name: &str) -> String {
     let plan = checked.plan;
@@ -28,6 +31,15 @@ pub(super) fn header(checked: &CheckedPlan<'_>, file_name: &str) -> String {
         "#   LUN        Size  Sector  Name".to_owned(),
     ];
     lines.extend(plan.disks.iter().map(disk_line));
+    if !plan.not_served.is_empty() {
+        lines.extend([
+            "#".to_owned(),
+            "# Disks of the recovery point that are damaged, and that it does not attach:"
+                .to_owned(),
+            "#   LUN  Name, and what is wrong with it".to_owned(),
+        ]);
+        lines.extend(plan.not_served.iter().flat_map(not_served_lines));
+    }
     lines.extend([
         "#".to_owned(),
         "# To verify it, with the server's ca.pem, in bash:".to_owned(),
@@ -63,6 +75,15 @@ fn disk_line(disk: &PlanDisk) -> String {
         readable_size(*size),
         comment(name, NAME_WIDTH)
     )
+}
+
+fn not_served_lines(disk: &PlanNotServed) -> Vec<String> {
+    let PlanNotServed { lun, name, reason } = disk;
+    let mut lines = vec![format!("#   {lun:>3}  {}", comment(name, NAME_WIDTH))];
+    let reason = comment(reason, REASON_LENGTH);
+    let reason = folded(&reason, REASON_WIDTH);
+    lines.extend(reason.iter().map(|line| format!("#        {line}")));
+    lines
 }
 
 /// `512 B`, `1.0 GiB`, `64.0 TiB`: one decimal, rounded down.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::made::{PASSWORD, folder_with, make, plan, text};
-use recovery_mount::{Plan, PlanDisk, PlanError, ScriptError};
+use recovery_mount::{Plan, PlanDisk, PlanError, PlanNotServed, ScriptError};
 
 /// A VM's name as nobody should give it, but somebody does.
 const HOSTILE: &str =
@@ -25,8 +25,32 @@ fn matrix() -> Vec<(&'static str, Plan)> {
         size,
         sector_size,
     };
+    let not_served = |lun, name: &str, reason: &str| PlanNotServed {
+        lun,
+        name: name.into(),
+        reason: reason.into(),
+    };
     vec![
         ("one-disk", plan()),
+        (
+            "disks-not-served",
+            Plan {
+                disks: vec![disk(1, "data", 1 << 30, 512)],
+                not_served: vec![
+                    not_served(
+                        0,
+                        "system",
+                        "cannot open \"system.raw\": its size, 700 bytes, is not a multiple of the 512-byte sector; the copy may be incomplete, or `sector_size` in point.toml is wrong",
+                    ),
+                    not_served(
+                        2,
+                        HOSTILE,
+                        &format!("{HOSTILE} {}", "/a/long/path".repeat(100)),
+                    ),
+                ],
+                ..plan()
+            },
+        ),
         (
             "several-disks-ipv6",
             Plan {
@@ -147,7 +171,7 @@ fn python(script: &[u8], program: &str) -> String {
 #[test]
 fn no_name_becomes_code() {
     for (_, plan) in matrix() {
-        let program = "print(json.dumps({key: script['PLAN'][key] for key in ('site', 'vm', 'point', 'disks', 'host')}))";
+        let program = "print(json.dumps({key: script['PLAN'][key] for key in ('site', 'vm', 'point', 'disks', 'not_served', 'host')}))";
         let read: serde_json::Value =
             serde_json::from_str(&python(&make(&plan).unwrap().bytes, program)).unwrap();
         assert_eq!(read["vm"], plan.vm);
@@ -156,6 +180,17 @@ fn no_name_becomes_code() {
         assert_eq!(read["disks"].as_array().unwrap().len(), plan.disks.len());
         assert_eq!(read["disks"][0]["name"], plan.disks[0].name);
         assert_eq!(read["disks"][0]["size"], plan.disks[0].size);
+        for (disk, read) in plan
+            .not_served
+            .iter()
+            .zip(read["not_served"].as_array().unwrap())
+        {
+            assert_eq!(
+                (&read["name"], &read["lun"]),
+                (&disk.name.clone().into(), &disk.lun.into())
+            );
+            assert!(disk.reason.starts_with(read["reason"].as_str().unwrap()));
+        }
     }
 }
 

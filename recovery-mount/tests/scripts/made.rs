@@ -94,6 +94,7 @@ pub(crate) fn plan() -> Plan {
             size: 1 << 30,
             sector_size: 512,
         }],
+        not_served: Vec::new(),
     }
 }
 
