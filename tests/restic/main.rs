@@ -7,6 +7,7 @@ mod coming_and_going;
 mod content;
 mod damage;
 mod errors;
+mod lost_index;
 mod names;
 #[path = "../../disk-image/tests/images/oracle.rs"]
 mod oracle;

@@ -39,6 +39,8 @@ struct Shared {
     /// What happens to the next requests for packs.
     faults: Mutex<VecDeque<Fault>>,
     requests: Mutex<Vec<String>>,
+    /// What cannot be had until somebody says something else.
+    busy: Mutex<Option<String>>,
 }
 
 impl RestServer {
@@ -48,6 +50,7 @@ impl RestServer {
             folder: folder.to_owned(),
             faults: Mutex::default(),
             requests: Mutex::default(),
+            busy: Mutex::default(),
         });
         let port = listener.local_addr().unwrap().port();
         let serving = Arc::clone(&shared);
@@ -70,6 +73,11 @@ impl RestServer {
     /// The next requests for packs meet these.
     pub(crate) fn fail(&self, faults: &[Fault]) {
         *self.shared.faults.lock().unwrap() = faults.iter().copied().collect();
+    }
+
+    /// From now on requests for this path are answered with 503, or none is.
+    pub(crate) fn is_busy_with(&self, path: Option<&str>) {
+        *self.shared.busy.lock().unwrap() = path.map(str::to_owned);
     }
 
     /// Whether all that was to fail has failed.
@@ -113,6 +121,9 @@ impl Shared {
         // user:pass word
         if header("authorization") != Some("Basic dXNlcjpwYXNzIHdvcmQ=") {
             return say(stream, "401 Unauthorized", b"");
+        }
+        if self.busy.lock().unwrap().as_deref() == Some(path) {
+            return say(stream, "503 Service Unavailable", b"");
         }
         let mut fault = None;
         if path.starts_with("data/") {

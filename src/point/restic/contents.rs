@@ -20,7 +20,11 @@ use crate::point::images::{
 };
 use crate::point::recovery_point::{Consistency, Problem, RecoveryPoint};
 
-/// The recovery point that a snapshot is; `None` if there is no disk image in it.
+/// Problems of a point, and files that were left out, that are kept for as long as it is known, at most.
+const MAX_KEPT: usize = 1024;
+
+/// The recovery point that a snapshot is, and whether all of it that was looked for could be read; `None` if there is no disk
+/// image in it.
 ///
 /// # Errors
 /// Its folders cannot be read.
@@ -28,7 +32,7 @@ pub(super) fn point(
     repository: &Repository,
     label: &str,
     snapshot: &Snapshot,
-) -> Result<Option<RecoveryPoint>, RepositoryError> {
+) -> Result<Option<(RecoveryPoint, bool)>, RepositoryError> {
     let mut found = Contents::find(repository, &snapshot.tree)?;
     let tagged = snapshot.tagged_disks();
     let mut point = RecoveryPoint {
@@ -45,6 +49,7 @@ pub(super) fn point(
     if found.described.len() > 1 {
         found.described.retain(|described| described.has_images);
     }
+    let mut is_whole = found.unreadable.is_empty();
     let stated = by_tags(snapshot, &tagged, &found.images, &mut point);
     match found.described.as_slice() {
         [] if found.images.is_empty() && tagged.is_empty() => {
@@ -62,7 +67,7 @@ pub(super) fn point(
             });
             fill(&mut point, &base, Path::new(""), stated, entries.collect());
         }
-        [described] => described.fill(repository, &mut point),
+        [described] => is_whole &= described.fill(repository, &mut point),
         [first, second, ..] => point.problems.push(Problem {
             path: first.folder.join(POINT_TOML),
             reason: format!("there is another one in {:?}", second.folder),
@@ -80,24 +85,25 @@ pub(super) fn point(
         point.problems.push(Problem {
             path: PathBuf::new(),
             reason: format!(
-                "only its first {MAX_FOLDERS} folders were looked through for disk images"
+                "it has more or longer folders than are looked through for disk images, such as more than {MAX_FOLDERS}"
             ),
             advice: "back the images up as a snapshot of their own, or name them by tags"
                 .to_owned(),
         });
     }
+    point.problems.truncate(MAX_KEPT);
+    point.ignored.truncate(MAX_KEPT);
     below_snapshot(&mut point, &snapshot.id);
-    Ok(Some(point))
+    Ok(Some((point, is_whole)))
 }
 
 impl Described {
-    /// Puts into the point what `point.toml` and its folder say.
-    fn fill(&self, repository: &Repository, point: &mut RecoveryPoint) {
+    /// Puts into the point what `point.toml` and its folder say. Whether the file could be read.
+    fn fill(&self, repository: &Repository, point: &mut RecoveryPoint) -> bool {
         let path = self.folder.join(POINT_TOML);
-        let stated = self
-            .text(repository)
-            .and_then(|text| parse_point_toml(&path, &text));
-        match stated {
+        let text = self.text(repository);
+        let is_read = text.is_ok();
+        match text.and_then(|text| parse_point_toml(&path, &text)) {
             Ok(stated) => {
                 point.time = stated.time.unwrap_or(point.time);
                 let entries = self.entries.iter();
@@ -113,6 +119,7 @@ impl Described {
             // Without it the disks' order and formats would be guesses.
             Err(problem) => point.problems.push(problem),
         }
+        is_read
     }
 
     fn text(&self, repository: &Repository) -> Result<Vec<u8>, Problem> {

@@ -36,8 +36,23 @@ pub(super) enum RepositoryError {
         what: String,
     },
     /// A blob that no index knows.
-    #[error("blob {0} is in no index of the repository")]
-    LostBlob(Id),
+    #[error("blob {id} is in no index of the repository{}", not_read(.unread.as_deref()))]
+    LostBlob {
+        /// Its name.
+        id: Id,
+        /// An index file that could not be read, and that may know it.
+        unread: Option<Box<RepositoryError>>,
+    },
+    /// Blobs that no index knows leave it open where in the file they and those between them begin.
+    #[error(
+        "blob {0} and others are in no index of the repository, so that what lies between them in the file has no place"
+    )]
+    LostPlace(Id),
+    /// A blob that no index knows leaves the file without a length.
+    #[error(
+        "blob {0} is in no index of the repository, and nothing else says how long it is, so that the file's length cannot be known"
+    )]
+    UnknownLength(Id),
     /// Something that is read up to a limit only.
     #[error("{what} is larger than {limit}, the most that is read")]
     TooLarge {
@@ -52,6 +67,10 @@ pub(super) enum RepositoryError {
     /// A bug of ours or of a library. It stays where it happened.
     #[error("reading it failed inside the program: {0}")]
     Defect(String),
+}
+
+fn not_read(unread: Option<&RepositoryError>) -> String {
+    unread.map_or_else(String::new, |error| format!(" that can be read ({error})"))
 }
 
 /// Why a file of a storage cannot be had.
@@ -107,8 +126,14 @@ impl RepositoryError {
             RepositoryError::Damaged { .. } => {
                 "run `restic check --read-data` and follow its advice"
             }
-            RepositoryError::LostBlob(_) => {
-                "if the snapshot was removed by forget and prune choose another recovery point, else run `restic check`"
+            RepositoryError::LostBlob {
+                unread: Some(unread),
+                ..
+            } => unread.advice(),
+            RepositoryError::LostBlob { unread: None, .. }
+            | RepositoryError::LostPlace(_)
+            | RepositoryError::UnknownLength(_) => {
+                "if the snapshot was removed by forget and prune choose another recovery point, else run `restic check`, and `restic repair index` where packs are there that no index knows"
             }
             RepositoryError::TooLarge { .. } => "restore it with restic",
             RepositoryError::Unsupported(_) => "use restic 0.14 or later, or rustic, to write it",
@@ -123,8 +148,12 @@ impl RepositoryError {
         match self {
             RepositoryError::Damaged { .. }
             | RepositoryError::TooLarge { .. }
-            | RepositoryError::LostBlob(_)
+            | RepositoryError::LostPlace(_)
+            | RepositoryError::UnknownLength(_)
             | RepositoryError::Defect(_) => true,
+            RepositoryError::LostBlob { unread, .. } => {
+                unread.as_ref().is_none_or(|error| error.is_of_this_file())
+            }
             RepositoryError::Storage { fault, .. } => {
                 matches!(fault, StorageFault::Missing | StorageFault::Short)
             }
@@ -140,7 +169,7 @@ impl RepositoryError {
     pub(super) fn is_missing(&self) -> bool {
         matches!(
             self,
-            RepositoryError::LostBlob(_)
+            RepositoryError::LostBlob { .. }
                 | RepositoryError::Storage {
                     fault: StorageFault::Missing,
                     ..

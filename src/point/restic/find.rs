@@ -17,6 +17,9 @@ use crate::point::images::POINT_TOML;
 /// disk images has few, and those near the root are looked at first.
 pub(super) const MAX_FOLDERS: usize = 512;
 
+/// Bytes of their lists, at most: those of a snapshot of 64 TiB have less than half.
+const MAX_FOLDER_BYTES: usize = 4 << 30;
+
 /// Disk images of a snapshot that are noted, at most: some more than can be served.
 const MAX_IMAGES: usize = 1024;
 
@@ -51,10 +54,10 @@ impl Contents {
     pub(super) fn find(repository: &Repository, root: &Id) -> Result<Contents, RepositoryError> {
         let mut found = Contents::default();
         let mut folders = VecDeque::from([(PathBuf::new(), *root)]);
-        let mut count = 0;
+        let (mut count, mut bytes) = (0, 0_usize);
         while let Some((path, id)) = folders.pop_front() {
             count += 1;
-            if count > MAX_FOLDERS || found.images.len() > MAX_IMAGES {
+            if count > MAX_FOLDERS || bytes > MAX_FOLDER_BYTES || found.images.len() > MAX_IMAGES {
                 found.is_partial = true;
                 break;
             }
@@ -65,6 +68,7 @@ impl Contents {
                 }
                 read => read?,
             };
+            bytes = bytes.saturating_add(tree.bytes);
             found.add(&path, &tree);
             let below = tree.entries.iter().filter_map(|entry| match entry.kind {
                 EntryKind::Folder(id) => Some((path.join(&entry.name), id)),
@@ -80,11 +84,11 @@ impl Contents {
         let mut toml = None;
         let mut has_images = false;
         for entry in &tree.entries {
-            let EntryKind::File(blobs) = &entry.kind else {
+            let EntryKind::File { blobs, .. } = &entry.kind else {
                 continue;
             };
             if entry.name == POINT_TOML {
-                toml = Some(blobs.clone());
+                toml = Some(blobs.to_vec());
             } else if is_image(&entry.name) {
                 has_images = true;
                 self.images.push(folder.join(&entry.name));
@@ -93,7 +97,7 @@ impl Contents {
         if let Some(toml) = toml {
             let kinds = tree.entries.iter().map(|entry| {
                 let kind = match entry.kind {
-                    EntryKind::File(_) => FileType::RegularFile,
+                    EntryKind::File { .. } => FileType::RegularFile,
                     EntryKind::Folder(_) => FileType::Directory,
                     // A link is not followed: it is no file that could be a disk.
                     EntryKind::Link | EntryKind::Other => FileType::Unknown,

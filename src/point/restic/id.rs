@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::de::{self, Deserialize, Deserializer, Visitor};
 use sha2::{Digest, Sha256};
 
 /// The name of a blob or of a file of a repository.
@@ -16,6 +17,11 @@ impl Id {
 
     pub(super) fn bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// The first 64 of its bits.
+    pub(super) fn first_bits(&self) -> u64 {
+        self.0.first_chunk().copied().map_or(0, u64::from_be_bytes)
     }
 
     /// Reads 64 hexadecimal digits; `None` for anything else.
@@ -36,6 +42,27 @@ impl Id {
         let mut text = self.to_string();
         text.truncate(8);
         text
+    }
+}
+
+/// As JSON has it: 64 digits.
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Id, D::Error> {
+        struct Digits;
+
+        impl Visitor<'_> for Digits {
+            type Value = Id;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("64 hexadecimal digits")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Id, E> {
+                Id::parse(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str("…"), &self))
+            }
+        }
+
+        deserializer.deserialize_str(Digits)
     }
 }
 

@@ -10,6 +10,7 @@ use disk_image::{Damage, Fault, FileId, ImageFile, OpenFault, Owner, Piece, Wait
 use super::error::RepositoryError;
 use super::id::Id;
 use super::index::BlobKind;
+use super::places::{Places, ToldLength};
 use super::repository::Repository;
 
 /// Blobs of one file, at most. Each takes 40 bytes of memory while the file is open: some 40 MiB for each
@@ -20,9 +21,8 @@ pub(super) const MAX_FILE_BLOBS: usize = 16 << 20;
 #[derive(Debug)]
 pub(super) struct SnapshotFile {
     path: Arc<Path>,
-    blobs: Vec<Id>,
-    /// Where each blob ends in the file.
-    ends: Vec<u64>,
+    blobs: Arc<Vec<Id>>,
+    places: Places,
     content: Content,
 }
 
@@ -46,46 +46,42 @@ impl Content {
 }
 
 impl SnapshotFile {
-    /// A file that has these blobs. Their lengths are looked up; none is read.
-    pub(super) fn open(path: &Path, blobs: &[Id], content: Content) -> Result<Self, OpenFault> {
+    /// A file that has these blobs. Their lengths are looked up; none is read. One that is lost costs its own bytes, as far as
+    /// it can be known which these are.
+    pub(super) fn open(
+        path: &Path,
+        blobs: &Arc<Vec<Id>>,
+        told: ToldLength,
+        content: Content,
+    ) -> Result<Self, OpenFault> {
         if blobs.len() > MAX_FILE_BLOBS {
             return Err(open_fault(&RepositoryError::TooLarge {
                 what: "the number of its blobs".to_owned(),
                 limit: MAX_FILE_BLOBS as u64,
             }));
         }
-        let mut end = 0_u64;
-        let mut ends = Vec::with_capacity(blobs.len());
-        for id in blobs {
-            let bytes = content.repository.blob_bytes(id);
-            let bytes = bytes.ok_or_else(|| open_fault(&RepositoryError::LostBlob(*id)))?;
-            end = end.saturating_add(bytes.into());
-            ends.push(end);
-        }
+        let places = content.repository.places(blobs, told);
         Ok(SnapshotFile {
             path: path.into(),
-            blobs: blobs.to_vec(),
-            ends,
+            blobs: Arc::clone(blobs),
+            places: places.map_err(|error| open_fault(&error))?,
             content,
         })
     }
 
-    /// Which of the blobs a byte lies in.
-    fn number_at(&self, at: u64) -> usize {
-        self.ends.partition_point(|end| *end <= at)
-    }
-
     /// Copies what the blob at `at` has of the range, at least one byte.
     fn read_some(&self, at: u64, buf: &mut [u8], wait: Wait) -> Result<usize, Fault> {
-        let number = self.number_at(at);
-        let (Some(id), Some(end)) = (self.blobs.get(number), self.ends.get(number)) else {
+        let number = self.places.number_at(at);
+        let (Some(id), Some((begin, end))) = (self.blobs.get(number), self.places.of(number))
+        else {
             let truncated = Damage::Truncated { end: self.size() };
             return Err(fault(&self.path, truncated));
         };
-        let before = number
-            .checked_sub(1)
-            .and_then(|before| self.ends.get(before));
-        let begin = before.copied().unwrap_or(0);
+        if let Some(first) = self.places.first_lost(number) {
+            let first = self.blobs.get(first).unwrap_or(id);
+            let error = RepositoryError::LostPlace(*first);
+            return Err(fault(&self.path, damage(&error)));
+        }
         let blob = self.content.blob(id, &self.path, wait)?;
         if blob.len() as u64 != end - begin {
             let error = RepositoryError::Damaged {
@@ -110,7 +106,7 @@ impl ImageFile for SnapshotFile {
     }
 
     fn size(&self) -> u64 {
-        self.ends.last().copied().unwrap_or(0)
+        self.places.size()
     }
 
     fn id(&self) -> FileId {
@@ -118,8 +114,8 @@ impl ImageFile for SnapshotFile {
     }
 
     fn lost_together_at(&self, offset: u64) -> u64 {
-        let number = self.number_at(offset);
-        self.ends.get(number).map_or(0, |end| end - offset)
+        let number = self.places.number_at(offset);
+        self.places.of(number).map_or(0, |(_, end)| end - offset)
     }
 
     /// Blobs are fetched and decrypted, and stay in the cache.
@@ -133,10 +129,11 @@ impl ImageFile for SnapshotFile {
             let at = offset.saturating_add(filled as u64);
             match self.read_some(at, rest, wait) {
                 Ok(count) => filled += count,
-                Err(Fault::Damaged { path, damage, .. }) => {
+                // The blob may have been asked for by the reader of another file that has it too.
+                Err(Fault::Damaged { damage, .. }) => {
                     return Err(Fault::Damaged {
                         good: filled,
-                        path,
+                        path: Arc::clone(&self.path),
                         damage,
                     });
                 }

@@ -9,9 +9,13 @@ use rustic_core::repofile::{BlobType, IndexFile};
 use serde::Deserialize;
 
 use super::id::Id;
+use super::seal::SEAL_BYTES;
 
 /// Blobs of one repository, at most: 8 GiB of memory.
 pub(super) const MAX_BLOBS: usize = 128 << 20;
+
+/// Entries around a guess that are looked at first.
+const FIRST_STEP: usize = 64;
 
 /// Memory for each blob.
 const ENTRY_BYTES: usize = 56;
@@ -35,11 +39,23 @@ pub(super) struct Copy {
     pub(super) plain: u32,
 }
 
+impl Copy {
+    /// Bytes of the content.
+    fn content_bytes(&self) -> u32 {
+        match self.plain {
+            0 => self.length.saturating_sub(SEAL_BYTES),
+            plain => plain,
+        }
+    }
+}
+
 /// Every blob that the index files name.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     /// By kind and name; a blob may have several copies.
     entries: Vec<Entry>,
+    /// Those of trees, which come first.
+    trees: usize,
     packs: Vec<Id>,
     /// Index files, and the number that their entries bear.
     files: HashMap<Id, u32>,
@@ -86,9 +102,41 @@ impl Index {
             })
     }
 
+    /// Bytes of a blob's content; `None` if it is not there, or its copies contradict each other.
+    pub(super) fn content_bytes(&self, kind: BlobKind, id: &Id) -> Option<u32> {
+        let mut copies = self.copies(kind, id).map(|copy| copy.content_bytes());
+        let bytes = copies.next()?;
+        copies.all(|other| other == bytes).then_some(bytes)
+    }
+
+    /// Copies of blobs in it.
+    pub(super) fn blobs(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The first entry that is not before this blob's. Names are as if drawn by lot, so that the place can be guessed to some
+    /// hundred among a million: opening a file looks up each of its blobs. Whoever chooses names well makes it a search by halves.
     fn first(&self, kind: BlobKind, id: &Id) -> usize {
-        self.entries
-            .partition_point(|entry| (entry.kind, entry.id) < (kind, *id))
+        let (from, to) = match kind {
+            BlobKind::Tree => (0, self.trees),
+            BlobKind::Data => (self.trees, self.entries.len()),
+        };
+        let entries = self.entries.get(from..to).unwrap_or_default();
+        let is_before = |at: usize| entries.get(at).is_some_and(|entry| entry.id < *id);
+        let guess = (u128::from(id.first_bits()) * entries.len() as u128) >> u64::BITS;
+        let guess = usize::try_from(guess).unwrap_or_default();
+        // What is wanted lies behind `low` and not behind `high`, in ever larger steps from the guess.
+        let (mut low, mut high, mut step) = (guess, guess, FIRST_STEP);
+        while high < entries.len() && is_before(high) {
+            (low, high) = (high + 1, high.saturating_add(step).min(entries.len()));
+            step *= 2;
+        }
+        while low > 0 && !is_before(low - 1) {
+            (low, high) = (low.saturating_sub(step), low);
+            step *= 2;
+        }
+        let around = entries.get(low..high).unwrap_or_default();
+        from + low + around.partition_point(|entry| entry.id < *id)
     }
 
     /// This index without the files that are gone and with those that are new.
@@ -157,6 +205,7 @@ impl Index {
         renewed
             .entries
             .sort_unstable_by_key(|entry| (entry.kind, entry.id));
+        renewed.trees = (renewed.entries).partition_point(|entry| entry.kind == BlobKind::Tree);
         Ok(renewed)
     }
 }
@@ -171,6 +220,13 @@ fn number_of(count: usize) -> u32 {
 pub(super) struct Pack {
     id: Id,
     blobs: Vec<Blob>,
+}
+
+impl Pack {
+    /// Blobs in it.
+    pub(super) fn count(&self) -> usize {
+        self.blobs.len()
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -272,6 +328,75 @@ mod tests {
         assert_eq!(places(&index, BlobKind::Data, '1'), []);
         assert_eq!(places(&index, BlobKind::Data, '2'), [(id('b'), 7)]);
         assert_eq!(places(&index, BlobKind::Data, '3'), [(id('b'), 47)]);
+    }
+
+    /// Of many blobs each is found, and nothing else, whether their names are spread evenly or lie close together.
+    #[test]
+    fn every_name_is_found() {
+        let drawn = (0..3000_u32).map(|number| Id::of(&number.to_le_bytes()).to_string());
+        let close = (0..3000_u32).map(|number| format!("{:056}{:08x}", 0, number * 3 + 1));
+        for names in [drawn.collect::<Vec<_>>(), close.collect()] {
+            let (there, not_there) = names.split_at(2000);
+            let blobs = there.iter().zip(["tree", "data", "data"].iter().cycle());
+            let blobs: Vec<String> = blobs
+                .map(|(name, kind)| {
+                    format!(r#"{{"id":"{name}","type":"{kind}","offset":0,"length":40}}"#)
+                })
+                .collect();
+            let text = format!(
+                r#"{{"packs":[{{"id":"{}","blobs":[{}]}}]}}"#,
+                id('a'),
+                blobs.join(",")
+            );
+            let packs = parse(text.as_bytes()).unwrap();
+            let index = Index::default()
+                .renewed(&[], vec![(id('0'), packs)])
+                .unwrap();
+            let found = |name: &String, kind| index.content_bytes(kind, &Id::parse(name).unwrap());
+            for (number, name) in there.iter().enumerate() {
+                let both = (found(name, BlobKind::Tree), found(name, BlobKind::Data));
+                let expected = match number % 3 {
+                    0 => (Some(8), None),
+                    _ => (None, Some(8)),
+                };
+                assert_eq!(both, expected, "{name}");
+            }
+            let ends = ["0".repeat(64), "f".repeat(64)];
+            for name in not_there.iter().chain(&ends) {
+                assert_eq!(
+                    found(name, BlobKind::Tree).or(found(name, BlobKind::Data)),
+                    None
+                );
+            }
+        }
+        assert_eq!(
+            Index::default().content_bytes(BlobKind::Data, &id('a')),
+            None
+        );
+    }
+
+    #[test]
+    fn copies_that_contradict_each_other_have_no_length() {
+        let text = format!(
+            r#"{{"packs":[{{"id":"{0}","blobs":[{{"id":"{1}","type":"data","offset":0,"length":40,"uncompressed_length":9}}]}},
+            {{"id":"{1}","blobs":[{{"id":"{1}","type":"data","offset":0,"length":41}}]}},
+            {{"id":"{2}","blobs":[{{"id":"{1}","type":"data","offset":0,"length":LENGTH}}]}}]}}"#,
+            id('a'),
+            id('b'),
+            id('c')
+        );
+        for (length, expected) in [("41", Some(9)), ("42", None)] {
+            let packs = parse(text.replace("LENGTH", length).as_bytes()).unwrap();
+            let index = Index::default()
+                .renewed(&[], vec![(id('0'), packs)])
+                .unwrap();
+            assert_eq!(
+                index.content_bytes(BlobKind::Data, &id('b')),
+                expected,
+                "{length}"
+            );
+            assert_eq!(index.copies(BlobKind::Data, &id('b')).count(), 3);
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod image;
 mod index;
 mod location;
 mod options;
+mod places;
 mod repository;
 mod seal;
 mod snapshot;

@@ -1,13 +1,16 @@
 //! An open repository: its blobs and unpacked files, checked.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::error::RepositoryError;
 use super::id::Id;
-use super::index::{self, BlobKind, Copy, Index, Pack};
+use super::index::{self, BlobKind, Copy, Index, MAX_BLOBS, Pack};
+use super::places::{Places, ToldLength};
 use super::seal::{MasterKey, SEAL_BYTES};
 use super::storage::{File, Kind, Part, Storage};
 
@@ -20,6 +23,9 @@ pub(super) const MAX_TREE_BLOB: u32 = 1 << 30;
 
 /// Bytes in an index file, at most: restic and rustic begin another after some 10 MiB.
 pub(super) const MAX_INDEX_FILE: u64 = 256 << 20;
+
+/// Of folders with longer lists than this one is read at a time: each needs some times as much memory.
+const LARGE_FOLDER: u32 = 32 << 20;
 
 /// Index files that are read at one time.
 const INDEX_READERS: usize = 4;
@@ -34,6 +40,9 @@ pub(super) struct Repository {
     storage: Storage,
     key: MasterKey,
     index: RwLock<Arc<Index>>,
+    /// An index file that could not be read when they were looked at last, and why.
+    unread: RwLock<Option<RepositoryError>>,
+    large_folder: Mutex<()>,
     renewal: Mutex<Renewal>,
     renewed: Condvar,
     /// For a look at the index files that outlives who asked for it.
@@ -64,6 +73,8 @@ impl Repository {
             storage,
             key,
             index: RwLock::default(),
+            unread: RwLock::default(),
+            large_folder: Mutex::default(),
             renewal: Mutex::default(),
             renewed: Condvar::new(),
             this: Weak::clone(this),
@@ -102,13 +113,53 @@ impl Repository {
         })
     }
 
-    /// Bytes of a blob's content, by the index.
+    /// What `parse` makes of a folder's list.
+    pub(super) fn folder<T>(
+        &self,
+        id: &Id,
+        parse: impl FnOnce(&[u8]) -> Result<T, RepositoryError>,
+    ) -> Result<T, RepositoryError> {
+        let bytes = self.index().content_bytes(BlobKind::Tree, id);
+        let is_large = bytes.is_some_and(|bytes| bytes > LARGE_FOLDER);
+        let _alone = is_large.then(|| {
+            let lock = self.large_folder.lock();
+            lock.unwrap_or_else(PoisonError::into_inner)
+        });
+        parse(&self.blob(BlobKind::Tree, id)?)
+    }
+
+    /// Bytes of a data blob's content, by the index.
     pub(super) fn blob_bytes(&self, id: &Id) -> Option<u32> {
+        self.index().content_bytes(BlobKind::Data, id)
+    }
+
+    /// Where the blobs of a file lie in it. If one is missing, the index is looked at again.
+    pub(super) fn places(&self, blobs: &[Id], told: ToldLength) -> Result<Places, RepositoryError> {
+        let by = |index: &Index| {
+            let missing = Cell::new(None);
+            let length_of = |id: &Id| {
+                let bytes = index.content_bytes(BlobKind::Data, id);
+                if bytes.is_none() {
+                    missing.set(Some(*id));
+                }
+                bytes
+            };
+            let places = Places::new(blobs, told, length_of);
+            (
+                places.map_err(RepositoryError::UnknownLength),
+                missing.get(),
+            )
+        };
         let index = self.index();
-        index
-            .copies(BlobKind::Data, id)
-            .next()
-            .map(|copy| copy.content_bytes())
+        let (mut places, mut missing) = by(&index);
+        if missing.is_some() && self.renew_for_a_read(&index) {
+            (places, missing) = by(&self.index());
+        }
+        match missing.map(|id| self.lost(&id)) {
+            // What is only out of reach is not lost.
+            Some(error) if !error.is_of_this_file() => Err(error),
+            _ => places,
+        }
     }
 
     fn blob_by_index(
@@ -117,14 +168,27 @@ impl Repository {
         kind: BlobKind,
         id: &Id,
     ) -> Result<Vec<u8>, RepositoryError> {
-        let mut fault = RepositoryError::LostBlob(*id);
+        let mut fault = None;
         for copy in index.copies(kind, id) {
             match self.copy(kind, id, copy) {
                 Ok(content) => return Ok(content),
-                Err(error) => fault = error,
+                // That a copy is missing says that the index may be old; else the first to fail has the word.
+                Err(error) if error.is_missing() => fault = Some(error),
+                Err(error) => {
+                    fault.get_or_insert(error);
+                }
             }
         }
-        Err(fault)
+        Err(fault.unwrap_or_else(|| self.lost(id)))
+    }
+
+    /// Why a blob is in no index.
+    fn lost(&self, id: &Id) -> RepositoryError {
+        let unread = self.unread.read().unwrap_or_else(PoisonError::into_inner);
+        RepositoryError::LostBlob {
+            id: *id,
+            unread: unread.clone().map(Box::new),
+        }
     }
 
     fn copy(&self, kind: BlobKind, id: &Id, copy: Copy) -> Result<Vec<u8>, RepositoryError> {
@@ -207,7 +271,7 @@ impl Repository {
         let has_lost = before.count() + new.len() != present.len();
         let mut problems = Vec::new();
         let mut read = Vec::new();
-        for (id, outcome) in self.read_index_files(&new) {
+        for (id, outcome) in self.read_index_files(&new, before.blobs()) {
             match outcome {
                 Ok(packs) => read.push((id, packs)),
                 // Between list and read, pruning may take a file away.
@@ -223,18 +287,28 @@ impl Repository {
             })?;
             *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(index);
         }
+        // Those that pass are told first: what they hide is not lost.
+        let passing = problems.iter().find(|error| !error.is_of_this_file());
+        let unread = passing.or(problems.first()).cloned();
+        *self.unread.write().unwrap_or_else(PoisonError::into_inner) = unread;
         Ok(problems)
     }
 
     /// Reads index files, some at one time: on remote storage each takes a round trip.
-    fn read_index_files(&self, files: &[Id]) -> Vec<(Id, Result<Vec<Pack>, RepositoryError>)> {
+    /// With those that are known there are `blobs` before; of more than [`MAX_BLOBS`] none is kept.
+    fn read_index_files(
+        &self,
+        files: &[Id],
+        blobs: usize,
+    ) -> Vec<(Id, Result<Vec<Pack>, RepositoryError>)> {
+        let blobs = &AtomicUsize::new(blobs);
         let share = files.len().div_ceil(INDEX_READERS).max(1);
         std::thread::scope(|scope| {
             let readers: Vec<_> = files
                 .chunks(share)
                 .map(|files| {
                     scope.spawn(move || {
-                        let read = |id: &Id| (*id, self.read_index_file(*id));
+                        let read = |id: &Id| (*id, self.read_index_file(*id, blobs));
                         files.iter().map(read).collect::<Vec<_>>()
                     })
                 })
@@ -244,24 +318,30 @@ impl Repository {
         })
     }
 
-    fn read_index_file(&self, id: Id) -> Result<Vec<Pack>, RepositoryError> {
+    fn read_index_file(&self, id: Id, blobs: &AtomicUsize) -> Result<Vec<Pack>, RepositoryError> {
         let file = File::Index(id);
+        let too_many = || RepositoryError::TooLarge {
+            what: "the number of blobs in the index".to_owned(),
+            limit: MAX_BLOBS as u64,
+        };
+        if blobs.load(Ordering::Relaxed) > MAX_BLOBS {
+            return Err(too_many());
+        }
         let text = self.file(file, MAX_INDEX_FILE)?;
-        guard(|| {
+        let packs = guard(|| {
             index::parse(&text).map_err(|what| RepositoryError::Damaged {
                 file: file.to_string(),
                 what,
             })
-        })
-    }
-}
-
-impl Copy {
-    /// Bytes of the content.
-    fn content_bytes(&self) -> u32 {
-        match self.plain {
-            0 => self.length.saturating_sub(SEAL_BYTES),
-            plain => plain,
+        })?;
+        let more = packs.iter().map(Pack::count).sum();
+        match blobs
+            .fetch_add(more, Ordering::Relaxed)
+            .saturating_add(more)
+            > MAX_BLOBS
+        {
+            true => Err(too_many()),
+            false => Ok(packs),
         }
     }
 }

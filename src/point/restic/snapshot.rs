@@ -13,9 +13,13 @@ use super::error::RepositoryError;
 use super::id::Id;
 use super::repository::{Repository, guard};
 use super::storage::File;
+use crate::point::MAX_DISKS;
 
 /// Bytes in a snapshot's file, at most: some thousand paths and tags.
 pub(super) const MAX_SNAPSHOT_FILE: u64 = 4 << 20;
+
+/// Bytes in a tag's value, at most: some of them are kept for each snapshot. A longer one says nothing.
+const MAX_TAG_VALUE: usize = 255;
 
 /// Bytes in a VM's name, at most: what a folder's name may have.
 const MAX_VM_NAME: usize = 255;
@@ -27,6 +31,8 @@ pub(super) struct Snapshot {
     pub(super) time: Timestamp,
     /// Its root folder.
     pub(super) tree: Id,
+    /// Whether its folders tell of each file how much of it was backed up; else how long it was before that.
+    pub(super) has_lengths_of_content: bool,
     host: String,
     tags: Vec<String>,
     paths: Vec<String>,
@@ -47,6 +53,7 @@ impl Snapshot {
                 id: *id,
                 time: read.time.timestamp(),
                 tree: (*read.tree).into(),
+                has_lengths_of_content: !read.program_version.starts_with("rustic"),
                 host: read.hostname,
                 tags: read.tags.iter().cloned().collect(),
                 paths: read.paths.iter().cloned().collect(),
@@ -77,7 +84,7 @@ impl Snapshot {
         self.tags
             .iter()
             .find_map(|tag| tag.strip_prefix(name)?.strip_prefix('='))
-            .filter(|value| !value.is_empty())
+            .filter(|value| (1..=MAX_TAG_VALUE).contains(&value.len()))
     }
 
     /// The files of the tags `diskN=PATH`, by N.
@@ -86,10 +93,9 @@ impl Snapshot {
             let (number, path) = tag.strip_prefix("disk")?.split_once('=')?;
             Some((number.parse::<u32>().ok()?, path.into()))
         });
-        disks
-            .collect::<BTreeMap<u32, PathBuf>>()
-            .into_values()
-            .collect()
+        let disks = disks.collect::<BTreeMap<u32, PathBuf>>().into_values();
+        // One more than are served tells that there are too many.
+        disks.take(MAX_DISKS + 1).collect()
     }
 }
 
@@ -121,6 +127,7 @@ mod tests {
             id: Id::of(b""),
             time: "2026-11-20T03:00:00.75+01:00".parse().unwrap(),
             tree: Id::of(b""),
+            has_lengths_of_content: true,
             host: host.to_owned(),
             tags: owned(tags),
             paths: owned(paths),

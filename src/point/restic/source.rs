@@ -53,6 +53,8 @@ struct Opened {
 #[derive(Clone, Debug)]
 enum Known {
     Point(Arc<RecoveryPoint>),
+    /// The same, and something of it could not be read, at this time: an index may be mended.
+    PointInPart(Arc<RecoveryPoint>, Instant),
     /// There are no disk images in it.
     Other,
     /// It could not be read, at this time.
@@ -88,7 +90,9 @@ impl Restic {
         };
         for known in lock(&self.known).values() {
             match known {
-                Known::Point(point) => found.points.push(Arc::clone(point)),
+                Known::Point(point) | Known::PointInPart(point, _) => {
+                    found.points.push(Arc::clone(point));
+                }
                 Known::Other => {}
                 Known::Unreadable(problem, _) => found.problems.push(problem.clone()),
             }
@@ -106,7 +110,9 @@ impl Restic {
         let mut known = lock(&self.known).clone();
         known.retain(|id, _| there.contains(id));
         let is_due = |id: &&Id| match known.get(id) {
-            Some(Known::Unreadable(_, at)) => at.elapsed() >= TRY_AGAIN_AFTER,
+            Some(Known::Unreadable(_, at) | Known::PointInPart(_, at)) => {
+                at.elapsed() >= TRY_AGAIN_AFTER
+            }
             Some(Known::Point(_) | Known::Other) => false,
             None => true,
         };
@@ -162,7 +168,8 @@ impl Restic {
         let snapshot = Snapshot::read(repository, id)?;
         let point = contents::point(repository, &self.label, &snapshot)?;
         Ok(match point {
-            Some(point) => Known::Point(Arc::new(point)),
+            Some((point, true)) => Known::Point(Arc::new(point)),
+            Some((point, false)) => Known::PointInPart(Arc::new(point), Instant::now()),
             None => Known::Other,
         })
     }
@@ -171,7 +178,11 @@ impl Restic {
     pub(in crate::point) fn again(&self, point: &Arc<RecoveryPoint>) -> Option<Arc<RecoveryPoint>> {
         let known = lock(&self.known);
         let id = known.iter().find_map(|(id, known)| match known {
-            Known::Point(known) if (&known.vm, &known.id) == (&point.vm, &point.id) => Some(*id),
+            Known::Point(known) | Known::PointInPart(known, _)
+                if (&known.vm, &known.id) == (&point.vm, &point.id) =>
+            {
+                Some(*id)
+            }
             _ => None,
         })?;
         drop(known);
@@ -222,7 +233,7 @@ impl Restic {
                 false => Arc::new(Owner::new(cache)),
             };
             let content = Content { repository, pieces };
-            Ok(SnapshotStore::new(&id, snapshot.tree, content))
+            Ok(SnapshotStore::new(&snapshot, content))
         };
         open().map_err(|error: RepositoryError| explain(open_fault(&error)))
     }

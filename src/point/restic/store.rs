@@ -9,6 +9,8 @@ use disk_image::{ImageFile, OpenFault, Store};
 use super::error::RepositoryError;
 use super::id::Id;
 use super::image::{Content, SnapshotFile, open_fault};
+use super::places::ToldLength;
+use super::snapshot::Snapshot;
 use super::tree::{EntryKind, Tree};
 
 /// The files of a snapshot. Their paths begin with the snapshot's whole ID, as if the repository were a folder of snapshots.
@@ -16,17 +18,20 @@ use super::tree::{EntryKind, Tree};
 pub(super) struct SnapshotStore {
     snapshot: OsString,
     root: Id,
+    /// As [`ToldLength`] has it.
+    has_lengths_of_content: bool,
     content: Content,
     /// The folder that was read last: the disks of a point lie beside each other.
     latest: Mutex<Option<(Id, Arc<Tree>)>>,
 }
 
 impl SnapshotStore {
-    /// A store of one snapshot, whose root folder is this.
-    pub(super) fn new(snapshot: &Id, root: Id, content: Content) -> SnapshotStore {
+    /// A store of one snapshot.
+    pub(super) fn new(snapshot: &Snapshot, content: Content) -> SnapshotStore {
         SnapshotStore {
-            snapshot: snapshot.to_string().into(),
-            root,
+            snapshot: snapshot.id.to_string().into(),
+            root: snapshot.tree,
+            has_lengths_of_content: snapshot.has_lengths_of_content,
             content,
             latest: Mutex::default(),
         }
@@ -53,16 +58,20 @@ impl Store for SnapshotStore {
             folder = match tree.entry(name) {
                 Some(EntryKind::Folder(id)) => *id,
                 Some(EntryKind::Link) => return Err(OpenFault::NotAFile),
-                Some(EntryKind::File(_) | EntryKind::Other) | None => {
+                Some(EntryKind::File { .. } | EntryKind::Other) | None => {
                     return Err(OpenFault::Missing);
                 }
             };
         }
         let tree = self.tree(&folder).map_err(|error| open_fault(&error))?;
         match tree.entry(name) {
-            Some(EntryKind::File(blobs)) => {
+            Some(EntryKind::File { blobs, bytes }) => {
                 let path: PathBuf = [&self.snapshot].into_iter().chain(&names).collect();
-                let file = SnapshotFile::open(&path, blobs, self.content.clone())?;
+                let told = ToldLength {
+                    bytes: *bytes,
+                    is_of_content: self.has_lengths_of_content,
+                };
+                let file = SnapshotFile::open(&path, blobs, told, self.content.clone())?;
                 Ok(Box::new(file))
             }
             Some(EntryKind::Folder(_) | EntryKind::Link | EntryKind::Other) => {
