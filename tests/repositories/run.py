@@ -22,6 +22,7 @@ import case_damage
 import case_faults
 import case_life
 import case_reading
+import case_scale
 import case_sftp
 import case_sharing
 import case_tls
@@ -52,6 +53,7 @@ CASES = {
     case_sharing.one_fetch_for_many_readers: HTTP,
     case_tls.over_tls: HTTP,
     case_sftp.no_ssh_outlives_the_server: {"sftp"},
+    case_scale.a_terabyte: {"local"},
 }
 # What scripts/test.sh has time for.
 QUICK = {
