@@ -161,7 +161,7 @@ impl Verification {
     ) -> io::Result<Verification> {
         let (tell, events) = unbounded_channel();
         let gauge = Arc::new(Gauge::default());
-        let work = Work {
+        let mut work = Work {
             plan,
             gauge: Arc::clone(&gauge),
             report: Report::new(tell),
@@ -174,7 +174,8 @@ impl Verification {
                 }
                 let (finished, is_complete) = work.run();
                 ended(&finished, is_complete);
-                drop(place);
+                // With it the events end: whoever has seen their end finds the line in the audit log.
+                drop((work, place));
             })?;
         Ok(Verification { events, gauge })
     }
@@ -202,7 +203,7 @@ struct Work {
 }
 
 impl Work {
-    fn run(mut self) -> (Finished, bool) {
+    fn run(&mut self) -> (Finished, bool) {
         let started = self.plan.started();
         self.gauge.bytes.store(started.bytes, Ordering::Relaxed);
         self.report.say(Event::Started(started));
