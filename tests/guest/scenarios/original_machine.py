@@ -1,5 +1,6 @@
 """On the machine that was backed up, with its volumes in use: all is mounted beside them."""
 
+LONG = True
 HOST_DISKS = ("lvm", "md", "btrfs")
 
 # What the machine itself uses: by its own names, at its own places.
